@@ -1,0 +1,447 @@
+//! The boot loader, its configuration, and the filesystems that it lives on.
+
+use super::case::Case;
+use super::finding::{Evidence, Found};
+use crate::config::assignments::Assignments;
+use crate::config::cmdline::Parameter;
+use crate::host::Host;
+use crate::host::boot::{BootloaderKind, ESP_DIRS};
+use crate::host::parameters::grub_files;
+
+fn clues(host: &Host) -> Vec<Evidence> {
+    host.bootloader
+        .clues
+        .iter()
+        .map(|clue| {
+            Evidence::new(
+                clue.path.clone(),
+                format!("{} ({})", clue.found, clue.kind.word()),
+            )
+        })
+        .collect()
+}
+
+pub fn bootloader_conflict(case: &Case<'_>) -> Vec<Found> {
+    let mut evidence = clues(case.host).into_iter();
+    let (BootloaderKind::Unknown, Some(first)) = (case.host.bootloader.kind, evidence.next())
+    else {
+        return Vec::new();
+    };
+    let text = "It is not clear which boot loader starts this system. A change to the wrong one would do nothing, silently.";
+    vec![Found::blocker(text, first)
+        .and_all(evidence)
+        .manual("Remove what is left of an old loader, or set the kernel parameters by hand in the one that you use.")]
+}
+
+/// Loaders that are recognised, with the tool or file that sets their parameters.
+fn manual_steps(kind: BootloaderKind, host: &Host) -> Option<&'static str> {
+    Some(match kind {
+        BootloaderKind::Kernelstub => "sudo kernelstub --add-options \"PARAMETERS\"",
+        BootloaderKind::GrubBls => "sudo grubby --update-kernel=ALL --args=\"PARAMETERS\"",
+        BootloaderKind::Limine if host.files.has("etc/default/limine") => {
+            "add a line KERNEL_CMDLINE[default]+=\" PARAMETERS\" to /etc/default/limine, then run sudo limine-mkinitcpio"
+        }
+        BootloaderKind::Limine => {
+            "add PARAMETERS to the cmdline: line of a copy of your entry in limine.conf"
+        }
+        BootloaderKind::Refind => {
+            "add PARAMETERS inside the quotes of the first line of /boot/refind_linux.conf, and keep the old line as the second one"
+        }
+        BootloaderKind::Uki => {
+            "add PARAMETERS to /etc/kernel/cmdline, and rebuild the image with the tool that made it"
+        }
+        BootloaderKind::RpmOstree => {
+            "sudo rpm-ostree kargs --append-if-missing=WORD for each of PARAMETERS, in one call; then sudo rpm-ostree initramfs --enable"
+        }
+        BootloaderKind::ProxmoxBootTool => {
+            "add PARAMETERS to the one line of /etc/kernel/cmdline, then run sudo proxmox-boot-tool refresh"
+        }
+        BootloaderKind::Nixos => {
+            "add PARAMETERS to boot.kernelParams in configuration.nix, then run sudo nixos-rebuild boot"
+        }
+        BootloaderKind::SystemdBoot if host.files.has("etc/sdboot-manage.conf") => {
+            "add PARAMETERS to LINUX_OPTIONS in /etc/sdboot-manage.conf, then run sudo sdboot-manage gen"
+        }
+        BootloaderKind::SystemdBoot if host.os.has("sdbootutil") => {
+            "add PARAMETERS to /etc/kernel/cmdline, then run sudo sdbootutil update-all-entries"
+        }
+        BootloaderKind::Unknown => {
+            "add PARAMETERS to the kernel command line in the configuration of your boot loader"
+        }
+        BootloaderKind::Grub | BootloaderKind::SystemdBoot => return None,
+    })
+}
+
+/// How a user sets these parameters where passthru does not.
+pub fn by_hand(host: &Host, parameters: &[String]) -> Option<String> {
+    let steps = manual_steps(host.bootloader.kind, host)?;
+    Some(steps.replace("PARAMETERS", &parameters.join(" ")))
+}
+
+pub fn bootloader_manual(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    let kind = host.bootloader.kind;
+    if case.gpu().is_none()
+        || (kind == BootloaderKind::Unknown && !host.bootloader.clues.is_empty())
+    {
+        return Vec::new();
+    }
+    let Some(steps) = manual_steps(kind, host) else {
+        return Vec::new();
+    };
+    let mut evidence = clues(host).into_iter();
+    let first = evidence
+        .next()
+        .unwrap_or_else(|| Evidence::new("boot", "no boot loader found"));
+    vec![
+        Found::warning(
+            format!(
+                "Kernel parameters of this boot loader ({}) are not set by passthru.",
+                kind.word()
+            ),
+            first,
+        )
+        .and_all(evidence)
+        .manual(format!(
+            "Set them by hand: {steps}. `passthru plan` prints it with the exact words."
+        )),
+    ]
+}
+
+pub fn config_unreadable(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    let relevant = |path: &&(String, String)| {
+        let path = path.0.as_str();
+        let loader = match host.bootloader.kind {
+            BootloaderKind::Grub => path.starts_with("etc/default/grub"),
+            BootloaderKind::SystemdBoot => {
+                path.starts_with("etc/kernel/")
+                    || ESP_DIRS.iter().any(|dir| {
+                        path == format!("{dir}/loader/loader.conf")
+                            || path.starts_with(&format!("{dir}/loader/entries"))
+                    })
+            }
+            _ => false,
+        };
+        let generator = host.initramfs.kind.word();
+        let of_generator = ["etc/mkinitcpio", "etc/dracut", "etc/initramfs-tools"]
+            .iter()
+            .any(|prefix| path.starts_with(prefix) && generator.starts_with(&prefix[4..]));
+        loader
+            || of_generator
+            || path.starts_with("etc/modprobe.d")
+            || path.starts_with("etc/modules-load.d")
+    };
+    let found = host
+        .unreadable
+        .iter()
+        .filter(relevant)
+        .map(|(path, reason)| {
+            Found::blocker(
+                format!(
+                    "/{path} belongs to what a plan builds on, and could not be read: {reason}."
+                ),
+                Evidence::new(path.clone(), reason.clone()),
+            )
+            .manual("Run the same command with sudo, or repair the file.")
+        });
+    found.collect()
+}
+
+pub fn config_not_understood(case: &Case<'_>) -> Vec<Found> {
+    let mut problems: Vec<(String, crate::config::NotUnderstood)> =
+        case.configured.problems.clone();
+    if case.host.initramfs.kind == crate::host::initramfs::InitramfsKind::Mkinitcpio {
+        let path = "etc/mkinitcpio.conf";
+        let file = Assignments::parse(case.host.files.text(path).unwrap_or_default());
+        for name in ["MODULES", "HOOKS"] {
+            problems.extend(
+                file.value(name)
+                    .err()
+                    .map(|problem| (path.to_owned(), problem)),
+            );
+        }
+    }
+    let found = problems.into_iter().map(|(path, problem)| {
+        Found::warning(
+            format!(
+                "/{path}, line {}: {}. passthru does not edit what it does not understand.",
+                problem.line, problem.reason
+            ),
+            Evidence::new(path, problem.text),
+        )
+        .manual("Write it as a plain assignment, or make the change by hand.")
+    });
+    found.collect()
+}
+
+pub fn esp_not_mounted(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    let needs_esp = matches!(
+        host.bootloader.kind,
+        BootloaderKind::SystemdBoot
+            | BootloaderKind::Uki
+            | BootloaderKind::Limine
+            | BootloaderKind::Refind
+            | BootloaderKind::Kernelstub
+    );
+    if host.uses.mounts.is_empty() {
+        return Vec::new();
+    }
+    let wanted = host
+        .uses
+        .fstab
+        .iter()
+        .filter(|mount| match mount.target.as_str() {
+            "/boot" => true,
+            "/efi" | "/boot/efi" => needs_esp,
+            _ => false,
+        });
+    let missing = wanted.filter(|mount| host.uses.mounted_at(&mount.target).is_none());
+    let found = missing.map(|mount| {
+        Found::blocker(format!("{} is named in /etc/fstab but not mounted. What is written there now would never be booted.", mount.target), Evidence::new("etc/fstab", format!("line {}: {} {}", mount.line, mount.source, mount.target)))
+            .and(Evidence::new("proc/mounts", format!("nothing at {}", mount.target)))
+            .manual(format!("Mount it: `sudo mount {}`.", mount.target))
+    });
+    found.collect()
+}
+
+/// A tool writes the new image beside the old one, or over it with what is free: a quarter
+/// more than the largest image must be there.
+pub fn boot_space_low(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    let Some((image, largest)) = host
+        .initramfs
+        .images
+        .iter()
+        .map(|(p, m)| (p, m.size))
+        .max_by_key(|(_, size)| *size)
+    else {
+        return Vec::new();
+    };
+    let Some((point, space)) = host
+        .boot_space
+        .iter()
+        .find(|(point, _)| point == "/boot")
+        .or_else(|| host.boot_space.iter().find(|(point, _)| point == "/"))
+    else {
+        return Vec::new();
+    };
+    let needed = largest + largest / 4;
+    if largest == 0 || space.free >= needed {
+        return Vec::new();
+    }
+    let mib = |bytes: u64| bytes >> 20;
+    vec![
+        Found::blocker(
+            format!(
+                "{point} has {} MiB free; rebuilding an image of {} MiB safely needs {} MiB.",
+                mib(space.free),
+                mib(largest),
+                mib(needed)
+            ),
+            Evidence::new(
+                point.clone(),
+                format!("{} of {} MiB free", mib(space.free), mib(space.total)),
+            ),
+        )
+        .and(Evidence::new(
+            image.clone(),
+            format!("{} MiB", mib(largest)),
+        ))
+        .manual("Remove old kernels, or make the partition larger."),
+    ]
+}
+
+/// Parameters that have to do with passthrough.
+fn is_ours(parameter: &Parameter<'_>) -> bool {
+    [
+        "intel_iommu",
+        "amd_iommu",
+        "iommu",
+        "vfio-pci.ids",
+        "passthru.bind",
+        "pcie_acs_override",
+        "rd.driver.pre",
+        "kvm.ignore_msrs",
+    ]
+    .iter()
+    .any(|key| parameter.is(key))
+}
+
+pub fn bls_ignores_default_grub(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    if host.bootloader.kind != BootloaderKind::GrubBls || !case.configured.is_known() {
+        return Vec::new();
+    }
+    let path = "etc/default/grub";
+    let file = Assignments::parse(host.files.text(path).unwrap_or_default());
+    let values = ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"]
+        .iter()
+        .filter_map(|name| file.value(name).ok().flatten());
+    let words: Vec<String> = values
+        .flat_map(|value| {
+            value
+                .words()
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let missing: Vec<&String> = words
+        .iter()
+        .filter(|word| is_ours(&Parameter::parse(word)) && !case.configured.contains_word(word))
+        .collect();
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let list: Vec<&str> = missing.iter().map(|word| word.as_str()).collect();
+    let entry = case
+        .configured
+        .sources
+        .first()
+        .map(|source| source.path.clone())
+        .unwrap_or_default();
+    vec![Found::warning(format!("`{}` stands in /etc/default/grub, but the boot entry does not have it. With entry files, grub2-mkconfig does not carry it over.", list.join(" ")), Evidence::new(path, list.join(" ")))
+        .and(Evidence::new(entry, "not in `options`"))
+        .manual(format!("sudo grubby --update-kernel=ALL --args=\"{}\"", list.join(" ")))]
+}
+
+pub fn grub_no_recovery(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    if host.bootloader.kind != BootloaderKind::Grub {
+        return Vec::new();
+    }
+    let setting = grub_files(host).into_iter().find_map(|path| {
+        let value = Assignments::parse(host.files.text(path)?)
+            .value("GRUB_DISABLE_RECOVERY")
+            .ok()??;
+        (value.scalar() == "true").then(|| path.to_owned())
+    });
+    let Some(path) = setting else {
+        return Vec::new();
+    };
+    vec![Found::warning("GRUB makes no recovery entries here, so no entry of its menu boots without the new parameters.", Evidence::new(path, "GRUB_DISABLE_RECOVERY=true"))
+        .manual("In GRUB's menu, `e` edits an entry for one boot: delete the words there. Or set GRUB_DISABLE_RECOVERY=false.")]
+}
+
+pub fn parameter_not_active(case: &Case<'_>) -> Vec<Found> {
+    if !case.configured.is_known() || case.host.command_line().is_none() {
+        return Vec::new();
+    }
+    let missing = case
+        .configured
+        .parameters()
+        .filter(|p| is_ours(p) && !case.active.contains_word(p.word) && !p.word.contains('$'));
+    let mut found = Vec::new();
+    for parameter in missing {
+        let Some(source) = case.configured.source_of(parameter.word) else {
+            continue;
+        };
+        found.push(
+            Found::warning(format!("`{}` is configured, but the running kernel did not get it.", parameter.word), Evidence::new(source.path.clone(), parameter.word))
+                .and(Evidence::new("proc/cmdline", "not there"))
+                .manual("Reboot. If it is still missing then, the boot loader's configuration was not regenerated, or another loader is in use."),
+        );
+    }
+    found
+}
+
+pub fn parameter_not_configured(case: &Case<'_>) -> Vec<Found> {
+    if !case.configured.is_known() {
+        return Vec::new();
+    }
+    let extra = case
+        .active
+        .parameters()
+        .filter(|p| is_ours(p) && !case.configured.contains_word(p.word));
+    let found = extra.map(|parameter| {
+        let place = case.configured.sources.first().map(|source| source.path.clone()).unwrap_or_default();
+        Found::warning(format!("The running kernel got `{}`, but the boot loader's configuration does not have it.", parameter.word), Evidence::new("proc/cmdline", parameter.word))
+            .and(Evidence::new(place, "not there"))
+            .manual("It was typed at the boot menu, or another file sets it; with the next boot it may be gone.")
+    });
+    found.collect()
+}
+
+/// Words that are often mistyped, with the exact spelling.
+const KNOWN: [&str; 9] = [
+    "quiet",
+    "splash",
+    "intel_iommu",
+    "amd_iommu",
+    "iommu",
+    "nomodeset",
+    "pcie_acs_override",
+    "vfio-pci.ids",
+    "passthru.bind",
+];
+
+pub fn parameter_misspelt(case: &Case<'_>) -> Vec<Found> {
+    let near = |parameter: &Parameter<'_>| {
+        let key = parameter.key;
+        let known = KNOWN.iter().find(|known| one_slip(key, known))?;
+        (!KNOWN.iter().any(|known| parameter.is(known))).then_some(*known)
+    };
+    let found = case.active.parameters().filter_map(|parameter| {
+        let known = near(&parameter)?;
+        Some(
+            Found::warning(
+                format!(
+                    "`{}` looks like a slip for `{known}`; the kernel ignores it.",
+                    parameter.key
+                ),
+                Evidence::new("proc/cmdline", parameter.word),
+            )
+            .manual(format!("Write `{known}` where it is configured.")),
+        )
+    });
+    found.collect()
+}
+
+/// One letter missing, added or wrong, or two swapped.
+fn one_slip(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a == b || a.len().abs_diff(b.len()) > 1 || a.len() < 4 {
+        return false;
+    }
+    let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let tail = a[head..]
+        .iter()
+        .rev()
+        .zip(b[head..].iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
+    let (left, right) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
+    match (left, right) {
+        ([_], [_]) | ([], [_]) | ([_], []) => true,
+        ([x, y], [v, w]) => x == w && y == v,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_slip;
+
+    #[test]
+    fn slips_are_one_step_wide() {
+        for (typed, known) in [
+            ("quite", "quiet"),
+            ("intel_iomu", "intel_iommu"),
+            ("iommmu", "iommu"),
+            ("splesh", "splash"),
+        ] {
+            assert!(one_slip(typed, known), "{typed}");
+        }
+        for (typed, known) in [
+            ("quiet", "quiet"),
+            ("rw", "ro"),
+            ("root", "quiet"),
+            ("amd_iommu", "intel_iommu"),
+            ("", "quiet"),
+        ] {
+            assert!(!one_slip(typed, known), "{typed}");
+        }
+    }
+}

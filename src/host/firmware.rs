@@ -1,0 +1,235 @@
+//! Firmware: UEFI or BIOS, Secure Boot, board, ACPI tables of the IOMMU, EFI variables.
+
+use serde::Serialize;
+
+use crate::sys::{Observed, Sysroot};
+
+/// EFI variables as files (Documentation/filesystems/efivarfs.rst).
+pub const EFIVARS: &str = "sys/firmware/efi/efivars";
+const DMI: &str = "sys/class/dmi/id";
+const TABLES: &str = "sys/firmware/acpi/tables";
+/// Vendor GUID of the Boot Loader Interface.
+const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// Vendor GUID of the UEFI specification's own variables.
+const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+/// How the firmware started the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BootMode {
+    /// /sys/firmware/efi is there.
+    Uefi,
+    /// It is not.
+    Bios,
+}
+
+/// The ACPI table that describes an IOMMU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum IommuTable {
+    /// Intel VT-d.
+    Dmar,
+    /// AMD-Vi.
+    Ivrs,
+}
+
+impl IommuTable {
+    /// The file in sysfs.
+    pub fn path(self) -> String {
+        format!(
+            "/{TABLES}/{}",
+            if self == Self::Dmar { "DMAR" } else { "IVRS" }
+        )
+    }
+}
+
+/// What the firmware is and offers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Firmware {
+    /// UEFI or BIOS.
+    pub boot: Observed<BootMode>,
+    /// Secure Boot enforced; absent on BIOS machines.
+    pub secure_boot: Observed<bool>,
+    /// System vendor (DMI).
+    pub system_vendor: Option<String>,
+    /// Product name (DMI).
+    pub product: Option<String>,
+    /// Board vendor (DMI).
+    pub vendor: Option<String>,
+    /// Board name (DMI).
+    pub board: Option<String>,
+    /// Chassis type code (SMBIOS 7.4.1).
+    pub chassis: Option<u8>,
+    /// DMAR or IVRS; absent where the table directory has neither.
+    pub iommu_table: Observed<IommuTable>,
+    /// Variables about the boot.
+    pub efi: EfiVariables,
+}
+
+impl Firmware {
+    /// Portable chassis: laptop, notebook, sub-notebook, convertible, detachable.
+    pub fn is_portable(&self) -> bool {
+        matches!(self.chassis, Some(8..=10 | 14 | 30..=32))
+    }
+}
+
+/// EFI variables that say which loader ran.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EfiVariables {
+    /// Product and version of the loader (Boot Loader Interface).
+    pub loader_info: Option<String>,
+    /// Entry that the loader started.
+    pub entry_selected: Option<String>,
+    /// A unified kernel image's stub ran.
+    pub stub_info: Option<String>,
+    /// File path of the firmware's boot entry that was used.
+    pub boot_path: Option<String>,
+}
+
+/// Reads the firmware's side of the host.
+pub fn read(root: &Sysroot) -> Firmware {
+    let dmi = |name: &str| {
+        root.line(&format!("{DMI}/{name}"))
+            .into_present()
+            .filter(|text| !text.is_empty())
+    };
+    let boot = match root.exists("sys/firmware/efi") {
+        Observed::Present(_) => Observed::Present(BootMode::Uefi),
+        Observed::Absent if root.exists("sys").is_present() => Observed::Present(BootMode::Bios),
+        Observed::Absent => Observed::Unreadable("there is no /sys".to_owned()),
+        Observed::Unreadable(reason) => Observed::Unreadable(reason),
+    };
+    let names = root.list(EFIVARS).into_present().unwrap_or_default();
+    Firmware {
+        boot,
+        secure_boot: secure_boot(root, &names),
+        system_vendor: dmi("sys_vendor"),
+        product: dmi("product_name"),
+        vendor: dmi("board_vendor"),
+        board: dmi("board_name"),
+        chassis: dmi("chassis_type").and_then(|text| text.parse().ok()),
+        iommu_table: iommu_table(root),
+        efi: efi_variables(root, &names),
+    }
+}
+
+/// The directory is listable by everybody, the tables' bodies only by root.
+fn iommu_table(root: &Sysroot) -> Observed<IommuTable> {
+    let tables = root.list(TABLES);
+    tables.and_then(|names| {
+        if names.iter().any(|name| name == "DMAR") {
+            Observed::Present(IommuTable::Dmar)
+        } else if names.iter().any(|name| name == "IVRS") {
+            Observed::Present(IommuTable::Ivrs)
+        } else {
+            Observed::Absent
+        }
+    })
+}
+
+fn secure_boot(root: &Sysroot, names: &[String]) -> Observed<bool> {
+    let byte = |name: &str| {
+        let file = format!("{name}-{GLOBAL}");
+        if !names.contains(&file) {
+            return Observed::Absent;
+        }
+        root.read(&format!("{EFIVARS}/{file}"))
+            .map(|bytes| bytes.get(4) == Some(&1))
+    };
+    match (byte("SecureBoot"), byte("SetupMode")) {
+        (Observed::Present(on), Observed::Present(setup)) => Observed::Present(on && !setup),
+        (on, _) => on,
+    }
+}
+
+fn efi_variables(root: &Sysroot, names: &[String]) -> EfiVariables {
+    let text = |name: &str| {
+        let file = format!("{name}-{LOADER}");
+        if !names.contains(&file) {
+            return None;
+        }
+        let bytes = root.read(&format!("{EFIVARS}/{file}")).into_present()?;
+        Some(utf16(bytes.get(4..)?)).filter(|text| !text.is_empty())
+    };
+    EfiVariables {
+        loader_info: text("LoaderInfo"),
+        entry_selected: text("LoaderEntrySelected"),
+        stub_info: text("StubInfo"),
+        boot_path: boot_path(root, names),
+    }
+}
+
+/// The file path in the Boot#### variable that BootCurrent names.
+fn boot_path(root: &Sysroot, names: &[String]) -> Option<String> {
+    let current = format!("BootCurrent-{GLOBAL}");
+    names.contains(&current).then_some(())?;
+    let bytes = root.read(&format!("{EFIVARS}/{current}")).into_present()?;
+    let number = u16::from_le_bytes([*bytes.get(4)?, *bytes.get(5)?]);
+    let entry = format!("Boot{number:04X}-{GLOBAL}");
+    names.contains(&entry).then_some(())?;
+    load_option_path(
+        root.read(&format!("{EFIVARS}/{entry}"))
+            .into_present()?
+            .get(4..)?,
+    )
+}
+
+/// File path of an EFI_LOAD_OPTION: u32 attributes, u16 length of the device path, a
+/// description, then the path; a node of type 4, subtype 4 holds text (UEFI 2.10, 3.1.3 and 10.3.5.4).
+fn load_option_path(option: &[u8]) -> Option<String> {
+    let description = option.get(6..)?;
+    let end = description
+        .chunks_exact(2)
+        .position(|unit| unit == [0, 0])?;
+    let mut nodes = description.get(end * 2 + 2..)?;
+    loop {
+        let header = nodes.get(..4)?;
+        let length = usize::from(u16::from_le_bytes([header[2], header[3]]));
+        let body = nodes.get(4..length)?;
+        match (header[0], header[1]) {
+            (4, 4) => return Some(utf16(body)),
+            (0x7f, _) => return None,
+            _ => nodes = nodes.get(length..)?,
+        }
+    }
+}
+
+fn utf16(bytes: &[u8]) -> String {
+    let units = bytes
+        .chunks_exact(2)
+        .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    let text: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
+    String::from_utf16_lossy(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_path_in_a_load_option() {
+        let wide = |text: &str| {
+            text.encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>()
+        };
+        let path = wide("\\EFI\\systemd\\systemd-bootx64.efi\0");
+        let mut option = vec![1, 0, 0, 0, 0, 0];
+        option.extend(wide("Linux Boot Manager\0"));
+        option.extend([4, 1, 8, 0, 9, 9, 9, 9]); // a hard-drive node, shortened
+        option.extend([4, 4]);
+        option.extend(u16::try_from(path.len() + 4).unwrap().to_le_bytes());
+        option.extend(path);
+        assert_eq!(
+            load_option_path(&option).as_deref(),
+            Some("\\EFI\\systemd\\systemd-bootx64.efi")
+        );
+        for cut in 0..option.len() {
+            let _ = load_option_path(&option[..cut]);
+        }
+        assert_eq!(
+            load_option_path(&[0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0]),
+            None
+        );
+    }
+}

@@ -1,0 +1,435 @@
+//! The running kernel: release, command line, configuration, and what its modules claim.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::pci::{PciAddress, PciDevice};
+use crate::sys::{Observed, Sysroot};
+
+/// How this kernel has vfio-pci.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModuleState {
+    /// A loadable module.
+    Module,
+    /// Built in: modprobe.d has no effect on it.
+    BuiltIn,
+    /// Neither.
+    Missing,
+}
+
+/// A module whose aliases match a function, so that udev loads it for that function.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claimant {
+    /// Module name with underscores.
+    pub module: String,
+    /// Built in, so that no softdep can order it.
+    pub built_in: bool,
+}
+
+/// Values of the kernel's configuration that matter here; an option that the file does not
+/// set is `n`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KernelConfig {
+    /// Which file was read.
+    pub path: String,
+    values: BTreeMap<String, String>,
+}
+
+impl KernelConfig {
+    /// `y`, `m` or `n` of an option of interest.
+    pub fn value(&self, option: &str) -> &str {
+        self.values.get(option).map_or("n", String::as_str)
+    }
+
+    /// The kernel turns the Intel IOMMU on without being asked. `…_INTGPU_OFF` is Debian's
+    /// variant, which leaves the integrated GPU untranslated.
+    pub fn intel_iommu_default_on(&self) -> bool {
+        self.value("INTEL_IOMMU_DEFAULT_ON") == "y" || self.intel_iommu_on_but_igpu()
+    }
+
+    /// Debian's variant of the default.
+    pub fn intel_iommu_on_but_igpu(&self) -> bool {
+        self.value("INTEL_IOMMU_DEFAULT_ON_INTGPU_OFF") == "y"
+    }
+}
+
+/// The running kernel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kernel {
+    /// `uname -r`.
+    pub release: Option<String>,
+    /// What it was started with.
+    pub command_line: Observed<String>,
+    /// Its configuration.
+    pub config: Observed<KernelConfig>,
+    /// Directory of its modules; absent after a kernel update without reboot.
+    pub modules_dir: Observed<String>,
+    /// How it has vfio-pci.
+    pub vfio_pci: Observed<ModuleState>,
+    /// It has `vfio_virqfd` as a module of its own (before Linux 6.2).
+    pub virqfd_module: bool,
+    /// Loaded modules.
+    pub loaded: BTreeSet<String>,
+    /// Modules that claim each function of the cards.
+    pub claimants: BTreeMap<PciAddress, Vec<Claimant>>,
+    /// Releases that have a modules directory, as installed.
+    pub installed: Vec<String>,
+    /// `vfio_iommu_type1.allow_unsafe_interrupts` and `vfio.enable_unsafe_noiommu_mode`, where on.
+    pub unsafe_options: Vec<String>,
+    /// /dev/kvm is there.
+    pub kvm: Observed<()>,
+}
+
+impl Kernel {
+    /// Major and minor version of the release.
+    pub fn version(&self) -> Option<(u32, u32)> {
+        let mut parts = self
+            .release
+            .as_deref()?
+            .split(|c: char| !c.is_ascii_digit());
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    }
+}
+
+const OPTIONS: [&str; 8] = [
+    "INTEL_IOMMU",
+    "INTEL_IOMMU_DEFAULT_ON",
+    "INTEL_IOMMU_DEFAULT_ON_INTGPU_OFF",
+    "AMD_IOMMU",
+    "IOMMU_DEFAULT_PASSTHROUGH",
+    "VFIO",
+    "VFIO_PCI",
+    "SYSFB_SIMPLEFB",
+];
+
+/// Reads the kernel; claimants are looked up for `functions`.
+pub fn read(root: &Sysroot, functions: &[&PciDevice]) -> Kernel {
+    let release = release(root);
+    let config = match &release {
+        Some(release) => config(root, release),
+        None => Observed::Unreadable("the kernel's release is not known".to_owned()),
+    };
+    let modules_dir = match &release {
+        Some(release) => modules_dir(root, release),
+        None => Observed::Unreadable("the kernel's release is not known".to_owned()),
+    };
+    let modules = modules_dir
+        .present()
+        .map(|dir| Modules::read(root, dir, functions));
+    let vfio_pci = vfio_state(&modules_dir, modules.as_ref(), &config);
+    let modules = modules.unwrap_or_default();
+    Kernel {
+        virqfd_module: modules.files.contains("vfio_virqfd"),
+        claimants: modules.claimants,
+        installed: installed(root),
+        unsafe_options: unsafe_options(root),
+        kvm: root.exists("dev/kvm").map(|_| ()),
+        loaded: loaded(root),
+        command_line: root.line("proc/cmdline"),
+        release,
+        config,
+        modules_dir,
+        vfio_pci,
+    }
+}
+
+fn release(root: &Sysroot) -> Option<String> {
+    root.line("proc/sys/kernel/osrelease")
+        .into_present()
+        .or_else(|| {
+            let version = root.line("proc/version").into_present()?;
+            Some(
+                version
+                    .strip_prefix("Linux version ")?
+                    .split_whitespace()
+                    .next()?
+                    .to_owned(),
+            )
+        })
+}
+
+fn config(root: &Sysroot, release: &str) -> Observed<KernelConfig> {
+    let places = [
+        format!("boot/config-{release}"),
+        format!("usr/lib/modules/{release}/config"),
+        format!("lib/modules/{release}/config"),
+        "proc/config.gz".to_owned(),
+        format!("usr/lib/modules/{release}/build/.config"),
+    ];
+    let mut last = Observed::Absent;
+    for path in places {
+        let keep = |line: &[u8]| option(line).is_some_and(|(name, _)| OPTIONS.contains(&name));
+        match root.lines(&path, keep) {
+            Observed::Present(text) => {
+                let values = text.lines().filter_map(|line| option(line.as_bytes()));
+                let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                return Observed::Present(KernelConfig {
+                    path,
+                    values: values.collect(),
+                });
+            }
+            Observed::Unreadable(reason) => last = Observed::Unreadable(reason),
+            Observed::Absent => {}
+        }
+    }
+    last
+}
+
+/// `CONFIG_NAME=value`.
+fn option(line: &[u8]) -> Option<(&str, &str)> {
+    let line = std::str::from_utf8(line.strip_prefix(b"CONFIG_")?).ok()?;
+    line.split_once('=')
+}
+
+fn modules_dir(root: &Sysroot, release: &str) -> Observed<String> {
+    let mut last = Observed::Absent;
+    for dir in [
+        format!("usr/lib/modules/{release}"),
+        format!("lib/modules/{release}"),
+    ] {
+        match root.exists(&format!("{dir}/modules.dep")) {
+            Observed::Present(_) => return Observed::Present(dir),
+            Observed::Unreadable(reason) => last = Observed::Unreadable(reason),
+            Observed::Absent => {}
+        }
+    }
+    last
+}
+
+fn vfio_state(
+    dir: &Observed<String>,
+    modules: Option<&Modules>,
+    config: &Observed<KernelConfig>,
+) -> Observed<ModuleState> {
+    if let Some(modules) = modules {
+        return Observed::Present(if modules.built_in.contains("vfio_pci") {
+            ModuleState::BuiltIn
+        } else if modules.files.contains("vfio_pci") {
+            ModuleState::Module
+        } else {
+            ModuleState::Missing
+        });
+    }
+    match (dir, config.present().map(|config| config.value("VFIO_PCI"))) {
+        (_, Some("y")) => Observed::Present(ModuleState::BuiltIn),
+        (_, Some("n")) => Observed::Present(ModuleState::Missing),
+        (Observed::Unreadable(reason), _) => Observed::Unreadable(reason.clone()),
+        _ => Observed::Unreadable("the running kernel has no modules directory".to_owned()),
+    }
+}
+
+/// What depmod's lists say (modules.dep(5), modules.builtin, modules.alias).
+#[derive(Default)]
+struct Modules {
+    files: BTreeSet<String>,
+    built_in: BTreeSet<String>,
+    claimants: BTreeMap<PciAddress, Vec<Claimant>>,
+}
+
+impl Modules {
+    fn read(root: &Sysroot, dir: &str, functions: &[&PciDevice]) -> Self {
+        let vfio = |line: &[u8]| memchr::memmem::find(line, b"/vfio").is_some();
+        let aliases = aliases(root, dir, functions);
+        let named: BTreeSet<String> = aliases
+            .values()
+            .flatten()
+            .chain(functions.iter().filter_map(|f| f.driver.as_ref()))
+            .cloned()
+            .collect();
+        let built_in = root.lines(&format!("{dir}/modules.builtin"), |line| {
+            vfio(line) || named.contains(&module_name(line)) || is_host_controller(line)
+        });
+        let built_in: BTreeSet<String> = built_in
+            .into_present()
+            .unwrap_or_default()
+            .lines()
+            .map(|line| module_name(line.as_bytes()))
+            .collect();
+        let files = root.lines(&format!("{dir}/modules.dep"), |line| {
+            let end = memchr::memchr(b':', line).unwrap_or(line.len());
+            vfio(&line[..end])
+        });
+        let files = files.into_present().unwrap_or_default();
+        let claimants = functions.iter().map(|function| {
+            let modules = aliases.get(&function.address).cloned().unwrap_or_default();
+            let found = modules.into_iter().map(|module| {
+                let built_in = built_in.contains(&module);
+                Claimant { module, built_in }
+            });
+            let mut found: Vec<Claimant> = found.collect();
+            if found.is_empty()
+                && let Some(module) = built_in_claimant(function, &built_in)
+            {
+                found.push(Claimant {
+                    module,
+                    built_in: true,
+                });
+            }
+            (function.address, found)
+        });
+        Self {
+            claimants: claimants.collect(),
+            files: files
+                .lines()
+                .map(|line| module_name(line.as_bytes()))
+                .collect(),
+            built_in,
+        }
+    }
+}
+
+/// Modules for each function, in the order of modules.alias.
+fn aliases(
+    root: &Sysroot,
+    dir: &str,
+    functions: &[&PciDevice],
+) -> BTreeMap<PciAddress, Vec<String>> {
+    let mut found: BTreeMap<PciAddress, Vec<String>> = BTreeMap::new();
+    if functions.is_empty() {
+        return found;
+    }
+    root.lines(&format!("{dir}/modules.alias"), |line| {
+        let Some((pattern, module)) = pci_alias(line) else {
+            return false;
+        };
+        let mut wanted = false;
+        for function in functions
+            .iter()
+            .filter(|f| matches(pattern, f.modalias.as_bytes()))
+        {
+            wanted = true;
+            let modules = found.entry(function.address).or_default();
+            let module = String::from_utf8_lossy(module).replace('-', "_");
+            if !modules.contains(&module) {
+                modules.push(module);
+            }
+        }
+        wanted
+    });
+    found
+}
+
+fn pci_alias(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = line.strip_prefix(b"alias ")?;
+    if !rest.starts_with(b"pci:") {
+        return None;
+    }
+    let space = memchr::memchr(b' ', rest)?;
+    Some((&rest[..space], rest[space + 1..].trim_ascii()))
+}
+
+/// fnmatch(3) with `*` only, which is all that depmod writes for PCI aliases.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let mut pieces = pattern.split(|byte| *byte == b'*');
+    let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut last_empty = true;
+    for piece in pieces {
+        last_empty = piece.is_empty();
+        if piece.is_empty() {
+            continue;
+        }
+        let Some(at) = memchr::memmem::find(rest, piece) else {
+            return false;
+        };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.is_empty() || (pattern.contains(&b'*') && last_empty)
+}
+
+/// Module name of a path like `kernel/drivers/vfio/pci/vfio-pci.ko.zst`.
+fn module_name(line: &[u8]) -> String {
+    let path = line.split(|byte| *byte == b':').next().unwrap_or_default();
+    let file = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let stem = file.split(|byte| *byte == b'.').next().unwrap_or_default();
+    String::from_utf8_lossy(stem).replace('-', "_")
+}
+
+fn is_host_controller(line: &[u8]) -> bool {
+    matches!(
+        module_name(line).as_str(),
+        "xhci_pci" | "snd_hda_intel" | "i2c_nvidia_gpu" | "simpledrm"
+    )
+}
+
+/// Built-in drivers have no line in modules.alias; these are known by the class they match.
+fn built_in_claimant(function: &PciDevice, built_in: &BTreeSet<String>) -> Option<String> {
+    let module = match function.class.code() {
+        0x0c03 => "xhci_pci",
+        0x0403 => "snd_hda_intel",
+        0x0c80 => "i2c_nvidia_gpu",
+        _ => {
+            return function
+                .driver
+                .as_ref()
+                .map(|d| d.replace('-', "_"))
+                .filter(|d| built_in.contains(d));
+        }
+    };
+    built_in.contains(module).then(|| module.to_owned())
+}
+
+fn loaded(root: &Sysroot) -> BTreeSet<String> {
+    let text = root.text("proc/modules").into_present().unwrap_or_default();
+    text.lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn installed(root: &Sysroot) -> Vec<String> {
+    for dir in ["usr/lib/modules", "lib/modules"] {
+        if let Some(names) = root.list(dir).into_present() {
+            let has_modules = |name: &String| {
+                root.exists(&format!("{dir}/{name}/modules.dep"))
+                    .is_present()
+            };
+            return names.into_iter().filter(has_modules).collect();
+        }
+    }
+    Vec::new()
+}
+
+fn unsafe_options(root: &Sysroot) -> Vec<String> {
+    [
+        "vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+        "vfio/parameters/enable_unsafe_noiommu_mode",
+    ]
+    .into_iter()
+    .map(|name| format!("sys/module/{name}"))
+    .filter(|path| root.line(path).present().is_some_and(|value| value == "Y"))
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_match_as_fnmatch_does() {
+        let alias = b"pci:v00001002d000073FFsv00001462sd00005022bc03sc00i00";
+        assert!(matches(b"pci:v00001002d*sv*sd*bc03sc00i00*", alias));
+        assert!(matches(b"pci:v00001002d000073FFsv*sd*bc*sc*i*", alias));
+        assert!(!matches(b"pci:v000010DEd*sv*sd*bc03sc00i00*", alias));
+        assert!(!matches(b"pci:v00001002d*sv*sd*bc03sc80i00*", alias));
+        assert!(!matches(b"pci:v00001002", alias));
+        assert!(matches(b"pci:v00001002*", alias));
+        assert!(!matches(b"", alias));
+    }
+
+    #[test]
+    fn names_of_module_files() {
+        assert_eq!(
+            module_name(b"kernel/drivers/vfio/pci/vfio-pci.ko.zst: kernel/x.ko"),
+            "vfio_pci"
+        );
+        assert_eq!(
+            module_name(b"kernel/drivers/vfio/vfio_iommu_type1.ko"),
+            "vfio_iommu_type1"
+        );
+        assert_eq!(module_name(b""), "");
+    }
+}

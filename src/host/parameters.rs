@@ -1,0 +1,208 @@
+//! Kernel parameters as the boot loader's files have them: what the next boot will get.
+
+use super::Host;
+use super::boot::{Bootloader, BootloaderKind};
+use crate::config::NotUnderstood;
+use crate::config::assignments::{Assignments, evaluate};
+use crate::config::cmdline::{Cmdline, Parameter};
+
+/// One place that sets kernel parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// File, without leading slash.
+    pub path: String,
+    /// Name of the variable, or key of the entry.
+    pub name: &'static str,
+    /// The parameters there, in order.
+    pub words: Vec<String>,
+}
+
+/// All such places of one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// In the order in which their words reach the kernel.
+    pub sources: Vec<Source>,
+    /// Constructs that are not understood, with their file.
+    pub problems: Vec<(String, NotUnderstood)>,
+}
+
+impl Configured {
+    /// Reads them for the loader in use; empty where that one is not understood.
+    pub fn read(host: &Host) -> Self {
+        match host.bootloader.kind {
+            BootloaderKind::Grub => grub(host),
+            BootloaderKind::SystemdBoot | BootloaderKind::GrubBls => entries(host),
+            BootloaderKind::Kernelstub => kernelstub(host),
+            _ => Self::default(),
+        }
+    }
+
+    /// True where the configuration was found and all of it is understood.
+    pub fn is_known(&self) -> bool {
+        !self.sources.is_empty() && self.problems.is_empty()
+    }
+
+    /// All parameters, in order.
+    pub fn parameters(&self) -> impl DoubleEndedIterator<Item = Parameter<'_>> {
+        self.words().map(Parameter::parse)
+    }
+
+    /// All words, in order.
+    pub fn words(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.sources
+            .iter()
+            .flat_map(|source| source.words.iter().map(String::as_str))
+    }
+
+    /// True where exactly this word is there.
+    pub fn contains_word(&self, word: &str) -> bool {
+        self.words().any(|known| known == word)
+    }
+
+    /// The place that has exactly this word.
+    pub fn source_of(&self, word: &str) -> Option<&Source> {
+        self.sources
+            .iter()
+            .find(|source| source.words.iter().any(|known| known == word))
+    }
+
+    /// The value that counts for a module parameter: the last one.
+    pub fn last_value(&self, key: &str) -> Option<&str> {
+        self.parameters()
+            .rev()
+            .find(|parameter| parameter.is(key))
+            .and_then(|parameter| parameter.value)
+    }
+
+    /// Parts of all comma-separated values of a key.
+    pub fn list_value(&self, key: &str) -> Vec<&str> {
+        let values = self
+            .parameters()
+            .filter(|p| p.is(key))
+            .filter_map(|p| p.value);
+        values
+            .flat_map(|value| value.split(','))
+            .filter(|part| !part.is_empty())
+            .collect()
+    }
+}
+
+/// Files that grub-mkconfig sources, in its order.
+pub fn grub_files(host: &Host) -> Vec<&str> {
+    let mut paths = Vec::new();
+    if host.files.has("etc/default/grub") {
+        paths.push("etc/default/grub");
+    }
+    paths.extend(host.files.below("etc/default/grub.d").map(|(path, _)| path));
+    paths
+}
+
+fn grub(host: &Host) -> Configured {
+    let paths = grub_files(host);
+    let parsed: Vec<Assignments> = paths
+        .iter()
+        .map(|path| Assignments::parse(host.files.text(path).unwrap_or_default()))
+        .collect();
+    let parsed: Vec<&Assignments> = parsed.iter().collect();
+    let mut configured = Configured::default();
+    for name in ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"] {
+        match evaluate(&parsed, name) {
+            Ok(Some(located)) => configured.sources.push(Source {
+                path: paths[located.file].to_owned(),
+                name,
+                words: words(located.value.scalar()),
+            }),
+            Ok(None) => {}
+            Err((file, problem)) => configured.problems.push((paths[file].to_owned(), problem)),
+        }
+    }
+    configured
+}
+
+fn words(line: &str) -> Vec<String> {
+    Cmdline::parse(line)
+        .parameters()
+        .map(|parameter| parameter.word.to_owned())
+        .collect()
+}
+
+/// The entry that runs now where the loader told it, else the default one, else the first.
+fn entries(host: &Host) -> Configured {
+    let Some(path) = current_entry(&host.bootloader, host) else {
+        return Configured::default();
+    };
+    let text = host.files.text(&path).unwrap_or_default();
+    let options = crate::config::bls::Entry::parse(text).options();
+    Configured {
+        sources: vec![Source {
+            path,
+            name: "options",
+            words: words(&options),
+        }],
+        problems: Vec::new(),
+    }
+}
+
+/// Path of the type-1 entry that this boot used, as far as it can be told.
+pub fn current_entry(loader: &Bootloader, host: &Host) -> Option<String> {
+    let dir = format!("{}/loader/entries", loader.loader_dir.as_deref()?);
+    let all: Vec<&str> = host.files.below(&dir).map(|(path, _)| path).collect();
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let selected = host.firmware.efi.entry_selected.as_deref();
+    let by_variable = all
+        .iter()
+        .find(|path| selected.is_some_and(|id| entry_id(&name(path)) == entry_id(id)));
+    let release = host.kernel.release.as_deref().unwrap_or_default();
+    let by_release = || {
+        all.iter().find(|path| {
+            !release.is_empty() && name(path).contains(release) && !name(path).contains("rescue")
+        })
+    };
+    let by_options = || {
+        let active = words(host.command_line().unwrap_or_default());
+        all.iter().find(|path| {
+            let options =
+                crate::config::bls::Entry::parse(host.files.text(path).unwrap_or_default())
+                    .options();
+            let words = words(&options);
+            !words.is_empty() && words.iter().all(|word| active.contains(word))
+        })
+    };
+    by_variable
+        .or_else(by_release)
+        .or_else(by_options)
+        .map(|path| (*path).to_owned())
+}
+
+/// Name of an entry without boot counter and suffix, as the loader compares it.
+fn entry_id(file: &str) -> String {
+    let (name, _) = crate::config::bls::split_counter(file);
+    name.strip_suffix(".conf").unwrap_or(&name).to_lowercase()
+}
+
+/// `user.kernel_options` of /etc/kernelstub/configuration.
+fn kernelstub(host: &Host) -> Configured {
+    let path = "etc/kernelstub/configuration";
+    let parsed: Option<serde_json::Value> = host
+        .files
+        .text(path)
+        .and_then(|text| serde_json::from_str(text).ok());
+    let options = parsed
+        .as_ref()
+        .and_then(|json| json.pointer("/user/kernel_options")?.as_array());
+    let Some(options) = options else {
+        return Configured::default();
+    };
+    let words = options
+        .iter()
+        .filter_map(|word| Some(word.as_str()?.to_owned()))
+        .collect();
+    Configured {
+        sources: vec![Source {
+            path: path.to_owned(),
+            name: "user.kernel_options",
+            words,
+        }],
+        problems: Vec::new(),
+    }
+}

@@ -1,0 +1,574 @@
+//! PCI functions as sysfs shows them, from cached attributes only.
+//!
+//! `config`, `rom` and `resourceN_resize` are never opened here: reading them wakes a
+//! sleeping device (drivers/pci/pci-sysfs.c, pci_config_pm_runtime_get).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::sys::{Dir, Observed, Sysroot};
+
+/// Where the functions are listed.
+pub const DEVICES: &str = "sys/bus/pci/devices";
+
+/// A PCI function's address, as sysfs writes it: `0000:07:00.0`.
+///
+/// The domain is wider than 16 bits: Intel VMD numbers its domains from 0x10000
+/// (drivers/pci/controller/vmd.c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PciAddress {
+    /// PCI domain (segment).
+    pub domain: u32,
+    /// Bus in the domain.
+    pub bus: u8,
+    /// Device (slot) on the bus, 0 to 31.
+    pub device: u8,
+    /// Function of the device, 0 to 7.
+    pub function: u8,
+}
+
+impl PciAddress {
+    /// True for functions of one slot.
+    pub fn same_slot(self, other: Self) -> bool {
+        (self.domain, self.bus, self.device) == (other.domain, other.bus, other.device)
+    }
+}
+
+impl fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:04x}:{:02x}:{:02x}.{}",
+            self.domain, self.bus, self.device, self.function
+        )
+    }
+}
+
+/// Text that is no PCI address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no PCI address: write it as 0000:01:00.0 or 01:00.0")]
+pub struct BadAddress(pub String);
+
+impl FromStr for PciAddress {
+    type Err = BadAddress;
+
+    /// Reads `dddd:bb:dd.f` or `bb:dd.f`, in lower- or upper-case hex.
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        parse_address(text).ok_or_else(|| BadAddress(text.chars().take(40).collect()))
+    }
+}
+
+fn parse_address(text: &str) -> Option<PciAddress> {
+    let (rest, function) = text.split_once('.')?;
+    let (rest, device) = rest.rsplit_once(':')?;
+    let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0000", rest));
+    let address = PciAddress {
+        domain: hex(domain, 4..=8)?,
+        bus: u8::try_from(hex(bus, 2..=2)?).ok()?,
+        device: u8::try_from(hex(device, 2..=2)?).ok()?,
+        function: u8::try_from(hex(function, 1..=1)?).ok()?,
+    };
+    (address.device < 32 && address.function < 8).then_some(address)
+}
+
+/// Hex digits without sign or prefix, as many as the range allows.
+pub(super) fn hex(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<u32> {
+    let plain = digits.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| u32::from_str_radix(text, 16).ok()).flatten()
+}
+
+impl Serialize for PciAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PciAddress {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+/// Vendor and device, or subsystem vendor and device: `1002:73ff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PciId {
+    /// Vendor half.
+    pub vendor: u16,
+    /// Device half.
+    pub device: u16,
+}
+
+impl fmt::Display for PciId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:04x}", self.vendor, self.device)
+    }
+}
+
+impl FromStr for PciId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (vendor, device) = text.split_once(':').ok_or(())?;
+        let half = |text| {
+            hex(text, 4..=4)
+                .and_then(|n| u16::try_from(n).ok())
+                .ok_or(())
+        };
+        Ok(Self {
+            vendor: half(vendor)?,
+            device: half(device)?,
+        })
+    }
+}
+
+impl Serialize for PciId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PciId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map_err(|()| serde::de::Error::custom("an id is written vvvv:dddd"))
+    }
+}
+
+/// Base class, subclass and programming interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PciClass(pub u32);
+
+impl PciClass {
+    /// Base class and subclass: 0x0300 is a VGA controller.
+    pub fn code(self) -> u16 {
+        (self.0 >> 8 & 0xffff) as u16
+    }
+
+    /// Base class: 0x03 is a display controller.
+    pub fn base(self) -> u8 {
+        (self.0 >> 16 & 0xff) as u8
+    }
+
+    /// Display controllers (03xx) and processing accelerators (1200), which amdgpu
+    /// drives too (drivers/gpu/drm/amd/amdgpu/amdgpu_drv.c).
+    pub fn is_gpu(self) -> bool {
+        self.base() == 0x03 || self.code() == 0x1200
+    }
+
+    /// PCI-to-PCI bridges, root ports and switch ports.
+    pub fn is_bridge(self) -> bool {
+        self.code() == 0x0604
+    }
+
+    /// Bridges and host bridges: never bound to vfio-pci, never passed.
+    pub fn is_infrastructure(self) -> bool {
+        matches!(self.code(), 0x0600 | 0x0604)
+    }
+}
+
+impl fmt::Display for PciClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}", self.code())
+    }
+}
+
+impl Serialize for PciClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One base address register in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Bar {
+    /// Register number, 0 to 5; 6 is the expansion ROM.
+    pub index: u8,
+    /// First address; 0 where only root sees it.
+    pub start: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Memory or I/O ports.
+    pub memory: bool,
+}
+
+/// Methods that reset a single function, in the kernel's order of trying them.
+///
+/// The attribute exists since Linux 5.15 and only where there is a method
+/// (Documentation/ABI/testing/sysfs-bus-pci).
+pub type ResetMethods = Observed<Vec<String>>;
+
+/// One PCI function.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PciDevice {
+    /// Where it is.
+    pub address: PciAddress,
+    /// What it is.
+    pub id: PciId,
+    /// Who built the board; `None` where the function has none.
+    pub subsystem: Option<PciId>,
+    /// Class code.
+    pub class: PciClass,
+    /// Silicon revision.
+    pub revision: Observed<u8>,
+    /// Bound driver.
+    pub driver: Option<String>,
+    /// What module aliases are matched against.
+    pub modalias: String,
+    /// IOMMU group.
+    pub iommu_group: Option<u32>,
+    /// Bridges above it, the root port first.
+    pub upstream: Vec<PciAddress>,
+    /// How it can be reset.
+    pub reset_methods: ResetMethods,
+    /// Power state: D0, D3hot, D3cold, error, unknown.
+    pub power_state: Observed<String>,
+    /// NUMA node; `None` where the kernel knows none.
+    pub numa_node: Option<u32>,
+    /// BARs in use.
+    pub bars: Vec<Bar>,
+    /// Driver that alone may bind, where one was written.
+    pub driver_override: Option<String>,
+    /// The firmware's boot display (VGA class only).
+    pub boot_vga: Observed<bool>,
+    /// True for a virtual function of another device.
+    pub virtual_function: bool,
+}
+
+impl PciDevice {
+    /// Its directory in sysfs, as evidence names it.
+    pub fn path(&self) -> String {
+        format!("/{DEVICES}/{}", self.address)
+    }
+
+    /// True where a driver holds it that leaves its group usable for VFIO: none,
+    /// or one that manages DMA itself (drivers/pci/pci-driver.c pci_dma_configure).
+    pub fn leaves_group_viable(&self) -> bool {
+        match self.driver.as_deref() {
+            None | Some("pcieport" | "pci-stub") => true,
+            Some(driver) => is_vfio_driver(driver),
+        }
+    }
+
+    /// True where a VFIO driver holds it.
+    pub fn on_vfio(&self) -> bool {
+        self.driver.as_deref().is_some_and(is_vfio_driver)
+    }
+
+    /// True where all bytes of its identity read as ones, as a device that is gone does.
+    pub fn is_dead(&self) -> bool {
+        self.id
+            == PciId {
+                vendor: 0xffff,
+                device: 0xffff,
+            }
+    }
+}
+
+/// vfio-pci and the variant drivers beside it (drivers/vfio/pci).
+pub fn is_vfio_driver(driver: &str) -> bool {
+    driver == "vfio-pci" || driver.ends_with("-vfio-pci") || driver.ends_with("_vfio_pci")
+}
+
+/// Every PCI function, in address order.
+pub fn read(root: &Sysroot) -> Observed<Vec<PciDevice>> {
+    root.list(DEVICES).map(|names| {
+        let mut devices: Vec<_> = names
+            .iter()
+            .filter_map(|name| read_device(root, name))
+            .collect();
+        devices.sort_by_key(|device| device.address);
+        devices
+    })
+}
+
+fn read_device(root: &Sysroot, name: &str) -> Option<PciDevice> {
+    let path = format!("{DEVICES}/{name}");
+    let Ok(address) = name.parse::<PciAddress>() else {
+        root.note_unreadable(&path, "its name is no PCI address");
+        return None;
+    };
+    let link = root.link(&path);
+    let dir = match root.dir(&path) {
+        Observed::Present(dir) => dir,
+        Observed::Absent => {
+            root.note_unreadable(&path, "it is no directory");
+            return None;
+        }
+        Observed::Unreadable(_) => return None,
+    };
+    let Some(identity) = Identity::read(&dir) else {
+        root.note_unreadable(
+            &path,
+            "neither uevent nor vendor, device and class can be read",
+        );
+        return None;
+    };
+    let number = |name: &str| dir.line(name).into_present();
+    let gpu = identity.class.is_gpu();
+    Some(PciDevice {
+        address,
+        iommu_group: dir
+            .link("iommu_group")
+            .into_present()
+            .and_then(|target| last_number(&target)),
+        upstream: link
+            .present()
+            .map(|target| upstream(target, address))
+            .unwrap_or_default(),
+        revision: dir
+            .line("revision")
+            .and_then(|text| match parse_hex(&text) {
+                Some(revision) => Observed::Present((revision & 0xff) as u8),
+                None => Observed::Unreadable("no revision".to_owned()),
+            }),
+        reset_methods: dir
+            .line("reset_method")
+            .map(|text| text.split_whitespace().map(str::to_owned).collect()),
+        power_state: dir.line("power_state"),
+        numa_node: number("numa_node").and_then(|text| text.parse().ok()),
+        bars: dir
+            .read("resource")
+            .map(|bytes| bars(&bytes))
+            .into_present()
+            .unwrap_or_default(),
+        driver_override: number("driver_override")
+            .filter(|text| !matches!(text.as_str(), "" | "(null)")),
+        boot_vga: if gpu {
+            dir.line("boot_vga").map(|text| text == "1")
+        } else {
+            Observed::Absent
+        },
+        virtual_function: gpu && dir.link("physfn").is_present(),
+        id: identity.id,
+        subsystem: identity.subsystem,
+        class: identity.class,
+        driver: identity.driver,
+        modalias: identity.modalias,
+    })
+}
+
+/// What one read of `uevent` tells (drivers/pci/pci-driver.c pci_uevent).
+struct Identity {
+    id: PciId,
+    subsystem: Option<PciId>,
+    class: PciClass,
+    driver: Option<String>,
+    modalias: String,
+}
+
+impl Identity {
+    fn read(dir: &Dir<'_>) -> Option<Self> {
+        let uevent = dir.read("uevent").into_present().unwrap_or_default();
+        Self::from_uevent(&String::from_utf8_lossy(&uevent)).or_else(|| Self::from_attributes(dir))
+    }
+
+    fn from_uevent(text: &str) -> Option<Self> {
+        let value = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+                .map(str::trim)
+        };
+        Some(Self {
+            id: upper_id(value("PCI_ID")?)?,
+            subsystem: value("PCI_SUBSYS_ID").and_then(upper_id).filter(is_some_id),
+            class: PciClass(hex(value("PCI_CLASS")?, 1..=6)?),
+            driver: value("DRIVER").map(str::to_owned),
+            modalias: value("MODALIAS")?.to_owned(),
+        })
+    }
+
+    /// The same from single attributes, where a recorded machine has no `uevent`.
+    fn from_attributes(dir: &Dir<'_>) -> Option<Self> {
+        let number = |name: &str| parse_hex(&dir.line(name).into_present()?);
+        let half = |name: &str| number(name).and_then(|n| u16::try_from(n).ok());
+        let id = PciId {
+            vendor: half("vendor")?,
+            device: half("device")?,
+        };
+        let class = PciClass(number("class")?);
+        let subsystem = half("subsystem_vendor")
+            .zip(half("subsystem_device"))
+            .map(|(vendor, device)| PciId { vendor, device })
+            .filter(is_some_id);
+        let driver = dir.link("driver").into_present();
+        Some(Self {
+            id,
+            subsystem,
+            class,
+            driver: driver.and_then(|target| target.rsplit('/').next().map(str::to_owned)),
+            modalias: dir.line("modalias").into_present().unwrap_or_else(|| {
+                modalias(
+                    id,
+                    subsystem.unwrap_or(PciId {
+                        vendor: 0,
+                        device: 0,
+                    }),
+                    class,
+                )
+            }),
+        })
+    }
+}
+
+fn is_some_id(id: &PciId) -> bool {
+    (id.vendor, id.device) != (0, 0)
+}
+
+/// The text that module aliases match, as drivers/pci/pci-sysfs.c modalias_show writes it.
+fn modalias(id: PciId, sub: PciId, class: PciClass) -> String {
+    format!(
+        "pci:v{:08X}d{:08X}sv{:08X}sd{:08X}bc{:02X}sc{:02X}i{:02X}",
+        id.vendor,
+        id.device,
+        sub.vendor,
+        sub.device,
+        class.base(),
+        class.code() & 0xff,
+        class.0 & 0xff
+    )
+}
+
+fn upper_id(text: &str) -> Option<PciId> {
+    let (vendor, device) = text.split_once(':')?;
+    let half = |text| hex(text, 1..=4).and_then(|n| u16::try_from(n).ok());
+    Some(PciId {
+        vendor: half(vendor)?,
+        device: half(device)?,
+    })
+}
+
+fn parse_hex(text: &str) -> Option<u32> {
+    hex(text.strip_prefix("0x").unwrap_or(text), 1..=8)
+}
+
+fn last_number(target: &str) -> Option<u32> {
+    target.rsplit('/').next()?.parse().ok()
+}
+
+/// The bridges on the way to a device, from the text of its link in /sys/bus/pci/devices.
+fn upstream(target: &str, own: PciAddress) -> Vec<PciAddress> {
+    target
+        .split('/')
+        .filter_map(|part| part.parse().ok())
+        .filter(|address| *address != own)
+        .collect()
+}
+
+/// The last PCI address in the text of a link into /sys/devices.
+pub fn address_in(target: &str) -> Option<PciAddress> {
+    target.rsplit('/').find_map(|part| part.parse().ok())
+}
+
+/// The `resource` attribute: one line a register, start, end and flags (include/linux/ioport.h).
+fn bars(bytes: &[u8]) -> Vec<Bar> {
+    const MEMORY: u64 = 0x200;
+    const IO: u64 = 0x100;
+    let text = String::from_utf8_lossy(bytes);
+    let mut found = Vec::new();
+    for (index, line) in (0_u8..7).zip(text.lines()) {
+        let mut numbers = line.split_whitespace().map(|word| {
+            u64::from_str_radix(word.strip_prefix("0x").unwrap_or(word), 16).unwrap_or(0)
+        });
+        let (start, end, flags) = (
+            numbers.next().unwrap_or(0),
+            numbers.next().unwrap_or(0),
+            numbers.next().unwrap_or(0),
+        );
+        if flags & (MEMORY | IO) != 0 && end >= start && end != 0 {
+            let size = (end - start).saturating_add(1);
+            found.push(Bar {
+                index,
+                start,
+                size,
+                memory: flags & MEMORY != 0,
+            });
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_are_strict() {
+        let wide: PciAddress = "10000:e0:06.0".parse().unwrap();
+        assert_eq!((wide.domain, wide.bus, wide.device), (0x10000, 0xe0, 6));
+        assert_eq!(
+            "07:00.1".parse::<PciAddress>().unwrap().to_string(),
+            "0000:07:00.1"
+        );
+        for bad in [
+            "",
+            "07:00",
+            "0000:07:00",
+            "0000:07:20.0",
+            "0000:07:00.8",
+            "+000:07:00.0",
+            "0000:7:00.0",
+            "0000:07:00.0 ",
+            "0x00:07:00.0",
+            "000000000:07:00.0",
+            "0000:07:00.00",
+            "0000-07-00.0",
+        ] {
+            assert!(bad.parse::<PciAddress>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn uevent_and_attributes_agree() {
+        let text = "DRIVER=amdgpu\nPCI_CLASS=30000\nPCI_ID=1002:73FF\nPCI_SUBSYS_ID=1462:5022\n\
+                    PCI_SLOT_NAME=0000:07:00.0\nMODALIAS=pci:v00001002d000073FFsv00001462sd00005022bc03sc00i00\n";
+        let identity = Identity::from_uevent(text).unwrap();
+        assert_eq!(identity.id.to_string(), "1002:73ff");
+        assert_eq!(identity.class.to_string(), "0300");
+        let sub = identity.subsystem.unwrap();
+        assert_eq!(
+            modalias(identity.id, sub, identity.class),
+            identity.modalias
+        );
+        assert!(Identity::from_uevent("PCI_ID=xxxx:1\n").is_none());
+    }
+
+    #[test]
+    fn registers_have_sizes() {
+        let text = b"0x00000000f0000000 0x00000000f0ffffff 0x0000000000040200\n\
+                     0x0000000000000000 0x0000000000000000 0x0000000000000000\n\
+                     0x0000000000003000 0x000000000000307f 0x0000000000040101\n";
+        let found = bars(text);
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            (found[0].index, found[0].size, found[0].memory),
+            (0, 16 << 20, true)
+        );
+        assert_eq!(
+            (found[1].index, found[1].size, found[1].memory),
+            (2, 128, false)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn display_and_parse_are_inverse(domain: u32, bus: u8, device in 0_u8..32, function in 0_u8..8) {
+            let address = PciAddress { domain, bus, device, function };
+            prop_assert_eq!(address.to_string().parse::<PciAddress>(), Ok(address));
+        }
+
+        #[test]
+        fn nothing_malformed_is_accepted(text in "[0-9a-fA-F:. x+-]{0,16}") {
+            if let Ok(address) = text.parse::<PciAddress>() {
+                let lower = text.to_lowercase();
+                prop_assert!(address.to_string().trim_start_matches('0').ends_with(
+                    lower.trim_start_matches('0')), "{} from {}", address, text);
+            }
+        }
+    }
+}

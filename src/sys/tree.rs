@@ -1,0 +1,594 @@
+//! A recorded machine as one text file: directories, links, file contents.
+//!
+//! The format is made for reading and reviewing: one line for a directory, a link or a
+//! one-line file, an indented block for a longer one. `docs/tree-format.md` specifies it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use super::sysroot::{Meta, Space};
+
+/// First line of every tree file.
+pub const MAGIC: &str = "passthru-tree 1";
+const MAX_LINKS: usize = 40; // as the kernel: include/linux/namei.h MAXSYMLINKS
+
+/// One entry of a recorded machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A directory; its entries have paths of their own.
+    Dir,
+    /// A file whose content was read.
+    File {
+        /// Its bytes.
+        bytes: Vec<u8>,
+        /// Mode, owner and time, where they were looked at.
+        meta: Option<Meta>,
+    },
+    /// Something that is there and whose content nobody read.
+    Present(Option<Meta>),
+    /// Something that could not be read, with the reason.
+    Unreadable(String),
+}
+
+/// A recorded machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tree {
+    /// Comment lines at the top, without `# `.
+    pub header: Vec<String>,
+    nodes: BTreeMap<String, Node>,
+    links: BTreeMap<String, String>,
+    spaces: BTreeMap<String, Space>,
+}
+
+/// A tree file that cannot be understood.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum TreeError {
+    /// The first line is not [`MAGIC`].
+    #[error("not a passthru capture: the first line is not `{MAGIC}`")]
+    NotATree,
+    /// A line that fits no form.
+    #[error("line {line}: {reason}: `{text}`")]
+    Line {
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// Its beginning.
+        text: String,
+    },
+}
+
+impl Tree {
+    /// Puts a node at a path, making its parent directories.
+    pub fn insert(&mut self, path: &str, node: Node) {
+        self.make_parents(path);
+        self.nodes.insert(path.to_owned(), node);
+    }
+
+    /// Puts a symbolic link at a path.
+    pub fn insert_link(&mut self, path: &str, target: &str) {
+        self.make_parents(path);
+        self.nodes.remove(path);
+        self.links.insert(path.to_owned(), target.to_owned());
+    }
+
+    /// Sets the free space of the filesystem at a path.
+    pub fn insert_space(&mut self, path: &str, space: Space) {
+        self.spaces.insert(path.to_owned(), space);
+    }
+
+    fn make_parents(&mut self, path: &str) {
+        let mut end = path.len();
+        while let Some(at) = path[..end].rfind('/') {
+            let parent = &path[..at];
+            if self.links.contains_key(parent) || matches!(self.nodes.get(parent), Some(Node::Dir))
+            {
+                return;
+            }
+            self.nodes.insert(parent.to_owned(), Node::Dir);
+            end = at;
+        }
+    }
+
+    /// Every node with its path, in path order.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().map(|(path, node)| (path.as_str(), node))
+    }
+
+    /// Every link with its target, in path order.
+    pub fn links(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.links
+            .iter()
+            .map(|(path, target)| (path.as_str(), target.as_str()))
+    }
+
+    /// Every recorded free space with its path.
+    pub fn spaces(&self) -> impl Iterator<Item = (&str, &Space)> {
+        self.spaces
+            .iter()
+            .map(|(path, space)| (path.as_str(), space))
+    }
+
+    /// The node a path leads to, following links inside the tree.
+    pub fn look(&self, path: &str) -> Option<&Node> {
+        let real = self.resolve(path)?;
+        if real.is_empty() {
+            Some(&Node::Dir)
+        } else {
+            self.nodes.get(&real)
+        }
+    }
+
+    /// The target text of the link at a path (links of parent directories are followed).
+    pub fn link(&self, path: &str) -> Option<&str> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let parent = self.resolve(parent)?;
+        let key = if parent.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{parent}/{name}")
+        };
+        self.links.get(&key).map(String::as_str)
+    }
+
+    /// Free space recorded at a path.
+    pub fn space(&self, path: &str) -> Option<Space> {
+        self.spaces.get(path).copied()
+    }
+
+    /// Names of the entries of a directory, sorted.
+    pub fn list(&self, path: &str) -> Option<Vec<String>> {
+        let real = self.resolve(path)?;
+        let prefix = if real.is_empty() {
+            String::new()
+        } else {
+            format!("{real}/")
+        };
+        let is_dir = real.is_empty() || matches!(self.nodes.get(&real), Some(Node::Dir));
+        let mut names = BTreeSet::new();
+        for keys in [below(&self.nodes, &prefix), below(&self.links, &prefix)] {
+            names.extend(keys);
+        }
+        (is_dir || !names.is_empty()).then(|| names.into_iter().collect())
+    }
+
+    /// Canonical path: every link on the way is followed, `..` never leaves the root.
+    pub fn resolve(&self, path: &str) -> Option<String> {
+        let mut todo: Vec<&str> = path.split('/').rev().collect();
+        let mut real = String::new();
+        let mut followed = 0;
+        while let Some(part) = todo.pop() {
+            match part {
+                "" | "." => {}
+                ".." => real.truncate(real.rfind('/').unwrap_or(0)),
+                name => {
+                    let parent_len = real.len();
+                    if !real.is_empty() {
+                        real.push('/');
+                    }
+                    real.push_str(name);
+                    if let Some(target) = self.links.get(&real) {
+                        followed += 1;
+                        if followed > MAX_LINKS {
+                            return None;
+                        }
+                        real.truncate(if target.starts_with('/') {
+                            0
+                        } else {
+                            parent_len
+                        });
+                        todo.extend(target.split('/').rev());
+                    }
+                }
+            }
+        }
+        Some(real)
+    }
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// The first line that fits no form of the format.
+    pub fn parse(text: &str) -> Result<Self, TreeError> {
+        let mut lines = text.lines().enumerate();
+        if lines.next().map(|(_, line)| line.trim_end()) != Some(MAGIC) {
+            return Err(TreeError::NotATree);
+        }
+        let mut tree = Self::default();
+        let mut block: Option<Block> = None;
+        for (index, line) in lines {
+            let bad = |reason| TreeError::Line {
+                line: index + 1,
+                reason,
+                text: line.chars().take(80).collect(),
+            };
+            if let Some(body) = line.strip_prefix("  ") {
+                block
+                    .as_mut()
+                    .ok_or_else(|| bad("text that belongs to no file"))?
+                    .push(body)
+                    .map_err(bad)?;
+                continue;
+            }
+            if let Some(done) = block.take() {
+                done.close(&mut tree).map_err(bad)?;
+            }
+            if let Some(comment) = line.strip_prefix('#') {
+                tree.header
+                    .push(comment.strip_prefix(' ').unwrap_or(comment).to_owned());
+            } else if !line.is_empty() {
+                block = tree.parse_entry(line).map_err(bad)?;
+            }
+        }
+        if let Some(done) = block.take() {
+            let end = |reason| TreeError::Line {
+                line: 0,
+                reason,
+                text: "end of file".into(),
+            };
+            done.close(&mut tree).map_err(end)?;
+        }
+        Ok(tree)
+    }
+
+    fn parse_entry(&mut self, line: &str) -> Result<Option<Block>, &'static str> {
+        let (path, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let (dir, path) = match path.strip_suffix('/') {
+            Some(path) => (true, path),
+            None => (false, path),
+        };
+        let path = decode(path).ok_or("a path that cannot be decoded")?;
+        if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            return Err("a path that is not plain and relative");
+        }
+        if dir {
+            self.insert(&path, Node::Dir);
+            return if rest.is_empty() {
+                Ok(None)
+            } else {
+                Err("text behind a directory")
+            };
+        }
+        let (meta, rest) = match rest.strip_prefix('{') {
+            Some(rest) => {
+                let (words, rest) = rest.split_once('}').ok_or("`{` without `}`")?;
+                (
+                    Some(Meta::parse(words).ok_or("unknown attribute")?),
+                    rest.trim_start(),
+                )
+            }
+            None => (None, rest),
+        };
+        let (form, value) = rest.split_once(' ').unwrap_or((rest, ""));
+        match form {
+            "->" => self.insert_link(&path, &decode(value).ok_or("undecodable target")?),
+            "=" => {
+                let bytes = format!("{value}\n").into_bytes();
+                self.insert(&path, Node::File { bytes, meta });
+            }
+            "empty" => self.insert(
+                &path,
+                Node::File {
+                    bytes: Vec::new(),
+                    meta,
+                },
+            ),
+            "present" => self.insert(&path, Node::Present(meta)),
+            "unreadable" => self.insert(&path, Node::Unreadable(value.to_owned())),
+            "space" => {
+                let space = Space::parse(value).ok_or("space needs free= and total=")?;
+                self.insert_space(&path, space);
+            }
+            ":" => return Ok(Some(Block::new(path, meta, Encoding::Text))),
+            "base64:" => return Ok(Some(Block::new(path, meta, Encoding::Base64))),
+            _ => return Err("an entry of no known form"),
+        }
+        Ok(None)
+    }
+
+    /// Writes the text form; [`Tree::parse`] gives the same tree back.
+    pub fn render(&self) -> String {
+        let mut out = format!("{MAGIC}\n");
+        for line in &self.header {
+            let _ = writeln!(out, "{}", format!("# {line}").trim_end());
+        }
+        let paths: BTreeSet<&String> = self.nodes.keys().chain(self.links.keys()).collect();
+        for path in paths {
+            let name = encode(path);
+            if let Some(target) = self.links.get(path) {
+                let _ = writeln!(out, "{name} -> {}", encode(target));
+                continue;
+            }
+            match &self.nodes[path] {
+                Node::Dir => {
+                    if !self.has_children(path) {
+                        let _ = writeln!(out, "{name}/");
+                    }
+                }
+                Node::Present(meta) => {
+                    let _ = writeln!(out, "{name}{} present", attributes(meta.as_ref()));
+                }
+                Node::Unreadable(reason) => {
+                    let _ = writeln!(out, "{name} unreadable {}", reason.replace('\n', " "));
+                }
+                Node::File { bytes, meta } => {
+                    render_file(
+                        &mut out,
+                        &format!("{name}{}", attributes(meta.as_ref())),
+                        bytes,
+                    );
+                }
+            }
+        }
+        for (path, space) in &self.spaces {
+            let _ = writeln!(out, "{} space {space}", encode(path));
+        }
+        out
+    }
+
+    fn has_children(&self, path: &str) -> bool {
+        let prefix = format!("{path}/");
+        below(&self.nodes, &prefix).next().is_some() || below(&self.links, &prefix).next().is_some()
+    }
+}
+
+/// Names directly below `prefix` among the keys of a map.
+fn below<'a, V>(
+    map: &'a BTreeMap<String, V>,
+    prefix: &'a str,
+) -> Box<dyn Iterator<Item = String> + 'a> {
+    Box::new(
+        map.range(prefix.to_owned()..)
+            .map(|(key, _)| key)
+            .take_while(move |key| key.starts_with(prefix))
+            .map(move |key| &key[prefix.len()..])
+            .filter(|rest| !rest.is_empty() && !rest.contains('/'))
+            .map(str::to_owned),
+    )
+}
+
+enum Encoding {
+    Text,
+    Base64,
+}
+
+/// The indented lines of one file while they are read.
+struct Block {
+    path: String,
+    meta: Option<Meta>,
+    encoding: Encoding,
+    text: String,
+    ended: bool,
+}
+
+impl Block {
+    fn new(path: String, meta: Option<Meta>, encoding: Encoding) -> Self {
+        Self {
+            path,
+            meta,
+            encoding,
+            text: String::new(),
+            ended: false,
+        }
+    }
+
+    fn push(&mut self, body: &str) -> Result<(), &'static str> {
+        if self.ended {
+            return Err("text behind the last, unterminated line of a file");
+        }
+        match (&self.encoding, body.chars().next()) {
+            (Encoding::Text, Some('|')) => {
+                self.text.push_str(&body[1..]);
+                self.text.push('\n');
+            }
+            (Encoding::Text, Some('\\')) => {
+                self.text.push_str(&body[1..]);
+                self.ended = true;
+            }
+            (Encoding::Base64, Some('+')) => self.text.push_str(&body[1..]),
+            _ => return Err("a content line without its mark"),
+        }
+        Ok(())
+    }
+
+    fn close(self, tree: &mut Tree) -> Result<(), &'static str> {
+        let bytes = match self.encoding {
+            Encoding::Text => self.text.into_bytes(),
+            Encoding::Base64 => BASE64
+                .decode(&self.text)
+                .map_err(|_| "damaged base64 content")?,
+        };
+        tree.insert(
+            &self.path,
+            Node::File {
+                bytes,
+                meta: self.meta,
+            },
+        );
+        Ok(())
+    }
+}
+
+fn render_file(out: &mut String, name: &str, bytes: &[u8]) {
+    let plain = |text: &&str| {
+        text.chars()
+            .all(|c| c == '\n' || c == '\t' || !c.is_control())
+    };
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(plain) else {
+        let _ = writeln!(out, "{name} base64:");
+        for chunk in BASE64.encode(bytes).as_bytes().chunks(76) {
+            let _ = writeln!(out, "  +{}", String::from_utf8_lossy(chunk));
+        }
+        return;
+    };
+    if text.is_empty() {
+        let _ = writeln!(out, "{name} empty");
+        return;
+    }
+    if let Some(line) = text
+        .strip_suffix('\n')
+        .filter(|line| !line.is_empty() && !line.contains('\n'))
+    {
+        let _ = writeln!(out, "{name} = {line}");
+        return;
+    }
+    let _ = writeln!(out, "{name} :");
+    for line in text.split_inclusive('\n') {
+        let _ = match line.strip_suffix('\n') {
+            Some(line) => writeln!(out, "  |{line}"),
+            None => writeln!(out, "  \\{line}"),
+        };
+    }
+}
+
+fn attributes(meta: Option<&Meta>) -> String {
+    meta.map_or_else(String::new, |meta| format!(" {{{meta}}}"))
+}
+
+/// Percent-encodes what would make a path ambiguous in a line.
+fn encode(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let pair = [bytes.next()?, bytes.next()?];
+            out.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out)
+        .ok()
+        .filter(|path| !path.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> Tree {
+        let mut tree = Tree::default();
+        tree.header.push("a machine".into());
+        tree.insert(
+            "sys/a b/%x",
+            Node::File {
+                bytes: b"1\n".to_vec(),
+                meta: None,
+            },
+        );
+        tree.insert(
+            "etc/conf",
+            Node::File {
+                bytes: b"x\r\ny".to_vec(),
+                meta: None,
+            },
+        );
+        tree.insert(
+            "etc/two",
+            Node::File {
+                bytes: b"x\n\ny".to_vec(),
+                meta: Meta::parse("mode=0600"),
+            },
+        );
+        tree.insert("boot/img", Node::Present(Meta::parse("size=12 mtime=-3")));
+        tree.insert("sys/none", Node::Dir);
+        tree.insert_link("lib", "/usr/lib");
+        tree.insert_link("usr/lib/up", "../../../../sys");
+        tree.insert(
+            "usr/lib/file",
+            Node::File {
+                bytes: vec![],
+                meta: None,
+            },
+        );
+        tree.insert("root", Node::Unreadable("permission denied".into()));
+        tree.insert_space("boot", Space { free: 1, total: 2 });
+        tree
+    }
+
+    #[test]
+    fn text_and_tree_are_the_same() {
+        let tree = sample();
+        let text = tree.render();
+        assert_eq!(Tree::parse(&text).as_ref(), Ok(&tree), "{text}");
+    }
+
+    #[test]
+    fn links_stay_inside() {
+        let tree = sample();
+        assert_eq!(tree.resolve("lib/up/none").as_deref(), Some("sys/none"));
+        assert_eq!(tree.link("lib/up"), Some("../../../../sys"));
+        assert!(matches!(tree.look("lib/file"), Some(Node::File { .. })));
+        assert_eq!(
+            tree.list("lib"),
+            Some(vec!["file".to_owned(), "up".to_owned()])
+        );
+        let mut knot = Tree::default();
+        knot.insert_link("a", "b");
+        knot.insert_link("b", "a");
+        assert_eq!(knot.resolve("a/x"), None);
+    }
+
+    #[test]
+    fn damage_is_named_by_line() {
+        for (text, want) in [
+            ("", TreeError::NotATree),
+            (
+                "passthru-tree 1\n  |x",
+                line(2, "text that belongs to no file", "  |x"),
+            ),
+            (
+                "passthru-tree 1\na base64:\n  +!",
+                line(0, "damaged base64 content", "end of file"),
+            ),
+            (
+                "passthru-tree 1\n../a = x",
+                line(2, "a path that is not plain and relative", "../a = x"),
+            ),
+            (
+                "passthru-tree 1\na ? x",
+                line(2, "an entry of no known form", "a ? x"),
+            ),
+        ] {
+            assert_eq!(Tree::parse(text), Err(want), "{text:?}");
+        }
+    }
+
+    fn line(line: usize, reason: &'static str, text: &str) -> TreeError {
+        TreeError::Line {
+            line,
+            reason,
+            text: text.to_owned(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_content_survives(bytes: Vec<u8>, name in "[^/\0.][^/\0]{0,9}") {
+            let mut tree = Tree::default();
+            tree.insert(&format!("d/{name}"), Node::File { bytes, meta: None });
+            prop_assert_eq!(Tree::parse(&tree.render()), Ok(tree));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "(passthru-tree 1\n)?[\\PC\n%{}|+\\\\]{0,200}") {
+            let _ = Tree::parse(&text);
+        }
+    }
+}
