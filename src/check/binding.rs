@@ -7,10 +7,7 @@ use crate::host::pci::PciDevice;
 use crate::host::selected::{self, BIND, IdList};
 
 fn driver_of(device: &PciDevice) -> String {
-    device
-        .driver
-        .clone()
-        .unwrap_or_else(|| "no driver".to_owned())
+    device.driver.clone().unwrap_or_else(|| "no driver".to_owned())
 }
 
 fn driver(device: &PciDevice) -> Evidence {
@@ -18,9 +15,7 @@ fn driver(device: &PciDevice) -> Evidence {
 }
 
 fn at(list: &IdList) -> Evidence {
-    let line = list
-        .line
-        .map_or_else(String::new, |line| format!("line {line}: "));
+    let line = list.line.map_or_else(String::new, |line| format!("line {line}: "));
     Evidence::new(list.path.clone(), format!("{line}ids={}", list.text))
 }
 
@@ -28,11 +23,8 @@ fn at(list: &IdList) -> Evidence {
 pub fn sharing<'a>(case: &Case<'a>) -> Vec<(&'a PciDevice, &'a PciDevice)> {
     let mut pairs = Vec::new();
     for own in case.functions() {
-        let others = case
-            .host
-            .devices()
-            .iter()
-            .filter(|other| other.id == own.id && !case.is_own(other));
+        let others =
+            case.host.devices().iter().filter(|other| other.id == own.id && !case.is_own(other));
         pairs.extend(others.map(|other| (own, other)));
     }
     pairs
@@ -51,10 +43,7 @@ pub fn id_shared(case: &Case<'_>) -> Vec<Found> {
         |other: &PciDevice| Evidence::new(format!("{}/uevent", other.path()), other.id.to_string());
     let all_on_vfio = pairs.iter().all(|(_, other)| other.on_vfio());
     let detail = if all_on_vfio {
-        format!(
-            "Ids of the card also stand on {}, which vfio-pci holds as well.",
-            names.join("; ")
-        )
+        format!("Ids of the card also stand on {}, which vfio-pci holds as well.", names.join("; "))
     } else {
         format!("Binding by id would take these too: {}.", names.join("; "))
     };
@@ -77,9 +66,7 @@ pub fn foreign_device_on_vfio(case: &Case<'_>) -> Vec<Found> {
     let torn = host.gpus.cards.iter().filter(|gpu| {
         gpu.role != Role::Assigned && host.device(gpu.address).is_some_and(|d| d.driver.is_some())
     });
-    let taken = torn
-        .flat_map(|gpu| host.functions(gpu))
-        .filter(|function| function.on_vfio());
+    let taken = torn.flat_map(|gpu| host.functions(gpu)).filter(|function| function.on_vfio());
     let ids = selected::active_ids(host, &case.active);
     let found = taken.filter(|function| !case.is_own(function)).map(|function| {
         let place = ids.as_ref().filter(|list| list.takes(function));
@@ -108,16 +95,9 @@ pub fn ids_name_host_device(case: &Case<'_>) -> Vec<Found> {
     let mut seen = Vec::new();
     let mut found = Vec::new();
     for list in lists.into_iter().flatten() {
-        let on_card = |d: &PciDevice| {
-            host.gpus
-                .cards
-                .iter()
-                .any(|gpu| gpu.functions.contains(&d.address))
-        };
-        let hit = host
-            .devices()
-            .iter()
-            .filter(|d| list.takes(d) && !d.on_vfio() && !on_card(d));
+        let on_card =
+            |d: &PciDevice| host.gpus.cards.iter().any(|gpu| gpu.functions.contains(&d.address));
+        let hit = host.devices().iter().filter(|d| list.takes(d) && !d.on_vfio() && !on_card(d));
         for device in hit.filter(|d| d.driver.is_some()) {
             if !seen.contains(&device.address) {
                 seen.push(device.address);
@@ -125,14 +105,10 @@ pub fn ids_name_host_device(case: &Case<'_>) -> Vec<Found> {
                     "The ids given to vfio-pci name {}, which the host uses. Where vfio-pci loads early enough, the host loses it.",
                     host.describe(device)
                 );
-                found.push(
-                    Found::warning(detail, at(&list))
-                        .and(driver(device))
-                        .manual(format!(
-                            "Take {} out of `ids={}` unless it is meant for a guest.",
-                            device.id, list.text
-                        )),
-                );
+                found.push(Found::warning(detail, at(&list)).and(driver(device)).manual(format!(
+                    "Take {} out of `ids={}` unless it is meant for a guest.",
+                    device.id, list.text
+                )));
             }
         }
     }
@@ -152,10 +128,7 @@ fn is_selected(case: &Case<'_>, device: &PciDevice) -> Option<Evidence> {
 }
 
 pub fn function_wrong_driver(case: &Case<'_>) -> Vec<Found> {
-    let wrong = case
-        .functions()
-        .into_iter()
-        .filter(|function| !function.on_vfio());
+    let wrong = case.functions().into_iter().filter(|function| !function.on_vfio());
     let found = wrong.filter_map(|function| {
         let place = is_selected(case, function)?;
         let detail = format!(
@@ -174,10 +147,8 @@ pub fn function_wrong_driver(case: &Case<'_>) -> Vec<Found> {
 
 pub fn card_partly_bound(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
-    let (bound, others): (Vec<&PciDevice>, Vec<&PciDevice>) = functions
-        .iter()
-        .copied()
-        .partition(|function| function.on_vfio());
+    let (bound, others): (Vec<&PciDevice>, Vec<&PciDevice>) =
+        functions.iter().copied().partition(|function| function.on_vfio());
     if bound.is_empty() || others.is_empty() {
         return Vec::new();
     }
@@ -187,10 +158,7 @@ pub fn card_partly_bound(case: &Case<'_>) -> Vec<Found> {
     let names: Vec<String> = others.iter().map(|f| f.address.to_string()).collect();
     vec![
         Found::warning(
-            format!(
-                "Only a part of the card is on vfio-pci; {} is not.",
-                names.join(", ")
-            ),
+            format!("Only a part of the card is on vfio-pci; {} is not.", names.join(", ")),
             driver(first),
         )
         .and_all(others.iter().skip(1).map(|f| driver(f)))
@@ -257,10 +225,7 @@ pub fn vm_autostart_host_gpu(case: &Case<'_>) -> Vec<Found> {
 
 pub fn already_configured(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
-    let Some(first) = functions
-        .first()
-        .filter(|_| functions.iter().all(|f| f.on_vfio()))
-    else {
+    let Some(first) = functions.first().filter(|_| functions.iter().all(|f| f.on_vfio())) else {
         return Vec::new();
     };
     let place = is_selected(case, first);

@@ -13,10 +13,7 @@ fn clues(host: &Host) -> Vec<Evidence> {
         .clues
         .iter()
         .map(|clue| {
-            Evidence::new(
-                clue.path.clone(),
-                format!("{} ({})", clue.found, clue.kind.word()),
-            )
+            Evidence::new(clue.path.clone(), format!("{} ({})", clue.found, clue.kind.word()))
         })
         .collect()
 }
@@ -90,9 +87,7 @@ pub fn bootloader_manual(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     };
     let mut evidence = clues(host).into_iter();
-    let first = evidence
-        .next()
-        .unwrap_or_else(|| Evidence::new("boot", "no boot loader found"));
+    let first = evidence.next().unwrap_or_else(|| Evidence::new("boot", "no boot loader found"));
     vec![
         Found::warning(
             format!(
@@ -132,19 +127,13 @@ pub fn config_unreadable(case: &Case<'_>) -> Vec<Found> {
             || path.starts_with("etc/modprobe.d")
             || path.starts_with("etc/modules-load.d")
     };
-    let found = host
-        .unreadable
-        .iter()
-        .filter(relevant)
-        .map(|(path, reason)| {
-            Found::blocker(
-                format!(
-                    "/{path} belongs to what a plan builds on, and could not be read: {reason}."
-                ),
-                Evidence::new(path.clone(), reason.clone()),
-            )
-            .manual("Run the same command with sudo, or repair the file.")
-        });
+    let found = host.unreadable.iter().filter(relevant).map(|(path, reason)| {
+        Found::blocker(
+            format!("/{path} belongs to what a plan builds on, and could not be read: {reason}."),
+            Evidence::new(path.clone(), reason.clone()),
+        )
+        .manual("Run the same command with sudo, or repair the file.")
+    });
     found.collect()
 }
 
@@ -155,11 +144,7 @@ pub fn config_not_understood(case: &Case<'_>) -> Vec<Found> {
         let path = "etc/mkinitcpio.conf";
         let file = Assignments::parse(case.host.files.text(path).unwrap_or_default());
         for name in ["MODULES", "HOOKS"] {
-            problems.extend(
-                file.value(name)
-                    .err()
-                    .map(|problem| (path.to_owned(), problem)),
-            );
+            problems.extend(file.value(name).err().map(|problem| (path.to_owned(), problem)));
         }
     }
     let found = problems.into_iter().map(|(path, problem)| {
@@ -188,15 +173,11 @@ pub fn esp_not_mounted(case: &Case<'_>) -> Vec<Found> {
     if host.uses.mounts.is_empty() {
         return Vec::new();
     }
-    let wanted = host
-        .uses
-        .fstab
-        .iter()
-        .filter(|mount| match mount.target.as_str() {
-            "/boot" => true,
-            "/efi" | "/boot/efi" => needs_esp,
-            _ => false,
-        });
+    let wanted = host.uses.fstab.iter().filter(|mount| match mount.target.as_str() {
+        "/boot" => true,
+        "/efi" | "/boot/efi" => needs_esp,
+        _ => false,
+    });
     let missing = wanted.filter(|mount| host.uses.mounted_at(&mount.target).is_none());
     let found = missing.map(|mount| {
         Found::blocker(format!("{} is named in /etc/fstab but not mounted. What is written there now would never be booted.", mount.target), Evidence::new("etc/fstab", format!("line {}: {} {}", mount.line, mount.source, mount.target)))
@@ -210,12 +191,8 @@ pub fn esp_not_mounted(case: &Case<'_>) -> Vec<Found> {
 /// more than the largest image must be there.
 pub fn boot_space_low(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
-    let Some((image, largest)) = host
-        .initramfs
-        .images
-        .iter()
-        .map(|(p, m)| (p, m.size))
-        .max_by_key(|(_, size)| *size)
+    let Some((image, largest)) =
+        host.initramfs.images.iter().map(|(p, m)| (p, m.size)).max_by_key(|(_, size)| *size)
     else {
         return Vec::new();
     };
@@ -245,10 +222,7 @@ pub fn boot_space_low(case: &Case<'_>) -> Vec<Found> {
                 format!("{} of {} MiB free", mib(space.free), mib(space.total)),
             ),
         )
-        .and(Evidence::new(
-            image.clone(),
-            format!("{} MiB", mib(largest)),
-        ))
+        .and(Evidence::new(image.clone(), format!("{} MiB", mib(largest))))
         .manual("Remove old kernels, or make the partition larger."),
     ]
 }
@@ -280,13 +254,7 @@ pub fn bls_ignores_default_grub(case: &Case<'_>) -> Vec<Found> {
         .iter()
         .filter_map(|name| file.value(name).ok().flatten());
     let words: Vec<String> = values
-        .flat_map(|value| {
-            value
-                .words()
-                .iter()
-                .map(|word| (*word).to_owned())
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|value| value.words().iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
         .collect();
     let missing: Vec<&String> = words
         .iter()
@@ -296,12 +264,8 @@ pub fn bls_ignores_default_grub(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let list: Vec<&str> = missing.iter().map(|word| word.as_str()).collect();
-    let entry = case
-        .configured
-        .sources
-        .first()
-        .map(|source| source.path.clone())
-        .unwrap_or_default();
+    let entry =
+        case.configured.sources.first().map(|source| source.path.clone()).unwrap_or_default();
     vec![Found::warning(format!("`{}` stands in /etc/default/grub, but the boot entry does not have it. With entry files, grub2-mkconfig does not carry it over.", list.join(" ")), Evidence::new(path, list.join(" ")))
         .and(Evidence::new(entry, "not in `options`"))
         .manual(format!("sudo grubby --update-kernel=ALL --args=\"{}\"", list.join(" ")))]
@@ -313,9 +277,8 @@ pub fn grub_no_recovery(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let setting = grub_files(host).into_iter().find_map(|path| {
-        let value = Assignments::parse(host.files.text(path)?)
-            .value("GRUB_DISABLE_RECOVERY")
-            .ok()??;
+        let value =
+            Assignments::parse(host.files.text(path)?).value("GRUB_DISABLE_RECOVERY").ok()??;
         (value.scalar() == "true").then(|| path.to_owned())
     });
     let Some(path) = setting else {
@@ -351,10 +314,8 @@ pub fn parameter_not_configured(case: &Case<'_>) -> Vec<Found> {
     if !case.configured.is_known() {
         return Vec::new();
     }
-    let extra = case
-        .active
-        .parameters()
-        .filter(|p| is_ours(p) && !case.configured.contains_word(p.word));
+    let extra =
+        case.active.parameters().filter(|p| is_ours(p) && !case.configured.contains_word(p.word));
     let found = extra.map(|parameter| {
         let place = case.configured.sources.first().map(|source| source.path.clone()).unwrap_or_default();
         Found::warning(format!("The running kernel got `{}`, but the boot loader's configuration does not have it.", parameter.word), Evidence::new("proc/cmdline", parameter.word))
@@ -406,12 +367,8 @@ fn one_slip(a: &str, b: &str) -> bool {
         return false;
     }
     let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-    let tail = a[head..]
-        .iter()
-        .rev()
-        .zip(b[head..].iter().rev())
-        .take_while(|(x, y)| x == y)
-        .count();
+    let tail =
+        a[head..].iter().rev().zip(b[head..].iter().rev()).take_while(|(x, y)| x == y).count();
     let (left, right) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
     match (left, right) {
         ([_], [_]) | ([], [_]) | ([_], []) => true,

@@ -72,49 +72,32 @@ impl<'a> Case<'a> {
 
     /// All its functions, the display function first; none where there is no card.
     pub fn functions(&self) -> Vec<&'a PciDevice> {
-        self.gpu()
-            .map_or_else(Vec::new, |gpu| self.host.functions(gpu).collect())
+        self.gpu().map_or_else(Vec::new, |gpu| self.host.functions(gpu).collect())
     }
 
     /// True for a function of the chosen card.
     pub fn is_own(&self, device: &PciDevice) -> bool {
-        self.gpu()
-            .is_some_and(|gpu| gpu.functions.contains(&device.address))
+        self.gpu().is_some_and(|gpu| gpu.functions.contains(&device.address))
     }
 
     /// Other members of the groups of the card's functions, in address order.
     pub fn group_mates(&self) -> Vec<&'a PciDevice> {
-        let groups: std::collections::BTreeSet<u32> = self
-            .functions()
-            .iter()
-            .filter_map(|function| function.iommu_group)
-            .collect();
+        let groups: std::collections::BTreeSet<u32> =
+            self.functions().iter().filter_map(|function| function.iommu_group).collect();
         let inside =
             |device: &&PciDevice| device.iommu_group.is_some_and(|id| groups.contains(&id));
-        self.host
-            .devices()
-            .iter()
-            .filter(inside)
-            .filter(|device| !self.is_own(device))
-            .collect()
+        self.host.devices().iter().filter(inside).filter(|device| !self.is_own(device)).collect()
     }
 
     /// Group mates that are neither bridges nor host bridges.
     pub fn foreign_endpoints(&self) -> Vec<&'a PciDevice> {
-        self.group_mates()
-            .into_iter()
-            .filter(|device| !device.class.is_infrastructure())
-            .collect()
+        self.group_mates().into_iter().filter(|device| !device.class.is_infrastructure()).collect()
     }
 
     /// Cards other than the chosen one.
     pub fn other_cards(&self) -> impl Iterator<Item = &'a Gpu> {
         let own = self.gpu().map(|gpu| gpu.address);
-        self.host
-            .gpus
-            .cards
-            .iter()
-            .filter(move |gpu| Some(gpu.address) != own)
+        self.host.gpus.cards.iter().filter(move |gpu| Some(gpu.address) != own)
     }
 
     /// Cards that could show the host's picture: not the chosen one, not on a VFIO driver,
@@ -123,9 +106,7 @@ impl<'a> Case<'a> {
         let host = self.host;
         self.other_cards().filter(move |gpu| {
             gpu.role != Role::Assigned
-                && host
-                    .device(gpu.address)
-                    .is_some_and(|device| device.driver.is_some())
+                && host.device(gpu.address).is_some_and(|device| device.driver.is_some())
         })
     }
 }

@@ -6,14 +6,8 @@ use crate::config::modprobe::Directive;
 use crate::host::kernel::ModuleState;
 
 /// Parameters of vfio-pci (drivers/vfio/pci/vfio_pci.c).
-const PARAMETERS: [&str; 6] = [
-    "ids",
-    "nointxmask",
-    "disable_vga",
-    "disable_idle_d3",
-    "enable_sriov",
-    "disable_denylist",
-];
+const PARAMETERS: [&str; 6] =
+    ["ids", "nointxmask", "disable_vga", "disable_idle_d3", "enable_sriov", "disable_denylist"];
 
 pub fn vfio_options_repeated(case: &Case<'_>) -> Vec<Found> {
     let ids = case.host.modprobe.vfio_ids();
@@ -24,10 +18,7 @@ pub fn vfio_options_repeated(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let place = |placed: &crate::config::modprobe::Placed<'_, &str>| {
-        Evidence::new(
-            placed.path,
-            format!("line {}: ids={}", placed.line, placed.what),
-        )
+        Evidence::new(placed.path, format!("line {}: ids={}", placed.line, placed.what))
     };
     vec![Found::warning(
         format!("modprobe joins all option lines of vfio-pci, and a later `ids=` replaces an earlier one: only `ids={}` counts.", last.what),
@@ -86,11 +77,7 @@ pub fn vfio_parameter_unknown(case: &Case<'_>) -> Vec<Found> {
 pub fn modprobe_file_ignored(case: &Case<'_>) -> Vec<Found> {
     let ignored = case.host.modprobe.ignored().iter().filter(|ignored| {
         ignored.masked_by.is_none()
-            && case
-                .host
-                .files
-                .text(&ignored.path)
-                .is_some_and(|text| text.contains("vfio"))
+            && case.host.files.text(&ignored.path).is_some_and(|text| text.contains("vfio"))
     });
     let found = ignored.map(|ignored| {
         Found::warning("modprobe reads only files whose names end in `.conf`; this one mentions vfio and is not read.", Evidence::new(ignored.path.clone(), "ignored"))

@@ -38,15 +38,8 @@ impl Evidence {
     /// One reading.
     pub fn new(path: impl Into<String>, found: impl Into<String>) -> Self {
         let path = path.into();
-        let path = if path.starts_with('/') {
-            path
-        } else {
-            format!("/{path}")
-        };
-        Self {
-            path,
-            found: found.into(),
-        }
+        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        Self { path, found: found.into() }
     }
 }
 
@@ -83,17 +76,8 @@ pub struct Found {
 
 impl Found {
     fn new(severity: Severity, detail: impl Into<String>, evidence: Evidence) -> Self {
-        let remedy = Remedy {
-            kind: RemedyKind::None,
-            text: String::new(),
-        };
-        Self {
-            severity,
-            detail: detail.into(),
-            evidence: vec![evidence],
-            remedy,
-            liftable: false,
-        }
+        let remedy = Remedy { kind: RemedyKind::None, text: String::new() };
+        Self { severity, detail: detail.into(), evidence: vec![evidence], remedy, liftable: false }
     }
 
     /// Something that stands in the way.
@@ -125,19 +109,13 @@ impl Found {
 
     /// The plan does something about it.
     pub fn planned(mut self, text: impl Into<String>) -> Self {
-        self.remedy = Remedy {
-            kind: RemedyKind::Plan,
-            text: text.into(),
-        };
+        self.remedy = Remedy { kind: RemedyKind::Plan, text: text.into() };
         self
     }
 
     /// The user can do something about it.
     pub fn manual(mut self, text: impl Into<String>) -> Self {
-        self.remedy = Remedy {
-            kind: RemedyKind::Manual,
-            text: text.into(),
-        };
+        self.remedy = Remedy { kind: RemedyKind::Manual, text: text.into() };
         self
     }
 

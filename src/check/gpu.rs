@@ -9,13 +9,7 @@ use crate::host::pci::{DEVICES, PciDevice};
 
 fn driver(device: &PciDevice) -> Evidence {
     let path = format!("{}/driver", device.path());
-    Evidence::new(
-        path,
-        device
-            .driver
-            .clone()
-            .unwrap_or_else(|| "no driver".to_owned()),
-    )
+    Evidence::new(path, device.driver.clone().unwrap_or_else(|| "no driver".to_owned()))
 }
 
 fn list(case: &Case<'_>, cards: &[&Gpu]) -> Vec<String> {
@@ -32,10 +26,7 @@ pub fn no_gpu(case: &Case<'_>) -> Vec<Found> {
     }
     let evidence = Evidence::new(
         DEVICES,
-        format!(
-            "{} functions, none of a display class",
-            case.host.devices().len()
-        ),
+        format!("{} functions, none of a display class", case.host.devices().len()),
     );
     vec![Found::blocker("The PCI bus shows no graphics card.", evidence)
         .manual("Check that the card sits well and has power, and that the firmware has its slot switched on.")]
@@ -47,10 +38,7 @@ pub fn gpu_ambiguous(case: &Case<'_>) -> Vec<Found> {
     };
     let names = list(case, cards);
     let detail = format!("Each of these could be meant: {}.", names.join("; "));
-    let example = cards
-        .first()
-        .map(|gpu| gpu.address.to_string())
-        .unwrap_or_default();
+    let example = cards.first().map(|gpu| gpu.address.to_string()).unwrap_or_default();
     vec![
         Found::blocker(detail, Evidence::new(DEVICES, names.join("; ")))
             .manual(format!("Name one: for example `passthru check {example}`.")),
@@ -88,9 +76,7 @@ pub fn gpu_drives_display(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
         return Vec::new();
     };
-    let other_shows = case
-        .other_cards()
-        .any(|other| other.connected().next().is_some());
+    let other_shows = case.other_cards().any(|other| other.connected().next().is_some());
     let alone = gpu.connected().next().is_some() && !other_shows;
     let console = gpu.boot_framebuffer.is_some() || !gpu.framebuffers.is_empty();
     if is_last_display(case) || display.on_vfio() || !(alone || console) {
@@ -108,10 +94,7 @@ pub fn gpu_drives_display(case: &Case<'_>) -> Vec<Found> {
             "console on it",
         ),
     };
-    let keeper = case
-        .host_cards()
-        .next()
-        .and_then(|gpu| case.host.device(gpu.address));
+    let keeper = case.host_cards().next().and_then(|gpu| case.host.device(gpu.address));
     vec![match keeper {
         Some(keeper) => Found::warning(
             format!("The chosen card shows a picture of the host now. {} has a driver and can take over.", case.host.describe(keeper)),
@@ -140,10 +123,9 @@ pub fn framebuffer_on_gpu(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     };
     let evidence = match (&gpu.boot_framebuffer, gpu.framebuffers.first()) {
-        (Some(name), _) => Evidence::new(
-            format!("sys/bus/platform/devices/{name}"),
-            "in use on this card",
-        ),
+        (Some(name), _) => {
+            Evidence::new(format!("sys/bus/platform/devices/{name}"), "in use on this card")
+        }
         (None, Some(name)) => Evidence::new(format!("sys/class/graphics/{name}"), "on this card"),
         (None, None) => return Vec::new(),
     };
@@ -157,10 +139,8 @@ pub fn host_gpu_no_monitor(case: &Case<'_>) -> Vec<Found> {
     if case.gpu().is_none() || !known || hosts.iter().any(|gpu| gpu.connected().next().is_some()) {
         return Vec::new();
     }
-    let nodes: Vec<&str> = hosts
-        .iter()
-        .flat_map(|gpu| gpu.drm_cards.iter().map(String::as_str))
-        .collect();
+    let nodes: Vec<&str> =
+        hosts.iter().flat_map(|gpu| gpu.drm_cards.iter().map(String::as_str)).collect();
     let detail = format!(
         "No monitor is connected to what stays with the host: {}.",
         list(case, &hosts).join("; ")
@@ -192,10 +172,7 @@ pub fn gpu_no_outputs(case: &Case<'_>) -> Vec<Found> {
     vec![
         Found::warning(
             "The card's driver shows no connectors.",
-            Evidence::new(
-                format!("sys/class/drm/{}", gpu.drm_cards.join(",")),
-                "no connectors",
-            ),
+            Evidence::new(format!("sys/class/drm/{}", gpu.drm_cards.join(",")), "no connectors"),
         )
         .manual("In the guest use a virtual display with remote desktop or Looking Glass."),
     ]
@@ -209,11 +186,7 @@ pub fn hybrid_laptop(case: &Case<'_>) -> Vec<Found> {
     {
         return Vec::new();
     }
-    let code = case
-        .host
-        .firmware
-        .chassis
-        .map_or_else(String::new, |code| code.to_string());
+    let code = case.host.firmware.chassis.map_or_else(String::new, |code| code.to_string());
     vec![Found::warning("This is a laptop with two graphics chips. Many have no path from the second chip to a screen, no option ROM, and drivers in the guest that look for a battery.", Evidence::new("sys/class/dmi/id/chassis_type", code))
         .manual("Expect the guest's driver to need more work than on a desktop.")]
 }
@@ -236,23 +209,14 @@ fn alone_on_its_bus(case: &Case<'_>, display: &PciDevice) -> bool {
         (d.address.domain, d.address.bus) == (display.address.domain, display.address.bus)
     };
     !display.upstream.is_empty()
-        && case
-            .host
-            .devices()
-            .iter()
-            .filter(same_bus)
-            .all(|device| case.is_own(device))
+        && case.host.devices().iter().filter(same_bus).all(|device| case.is_own(device))
 }
 
 pub fn reset_missing(case: &Case<'_>) -> Vec<Found> {
     let Some(display) = case.display() else {
         return Vec::new();
     };
-    let known = case
-        .host
-        .kernel
-        .version()
-        .is_some_and(|version| version >= (5, 15));
+    let known = case.host.kernel.version().is_some_and(|version| version >= (5, 15));
     let path = format!("{}/reset_method", display.path());
     let found = match &display.reset_methods {
         Observed::Absent if known => "not there".to_owned(),
@@ -311,16 +275,10 @@ pub fn device_dead(case: &Case<'_>) -> Vec<Found> {
     let dead = case.functions().into_iter().filter_map(|function| {
         let state = function.power_state.present().map(String::as_str);
         if function.is_dead() {
-            Some((
-                function,
-                Evidence::new(format!("{}/uevent", function.path()), "ffff:ffff"),
-            ))
+            Some((function, Evidence::new(format!("{}/uevent", function.path()), "ffff:ffff")))
         } else {
             (state == Some("error")).then(|| {
-                (
-                    function,
-                    Evidence::new(format!("{}/power_state", function.path()), "error"),
-                )
+                (function, Evidence::new(format!("{}/power_state", function.path()), "error"))
             })
         }
     });
@@ -361,19 +319,12 @@ pub fn same_driver(case: &Case<'_>) -> Vec<Found> {
     };
     let own = case.host.kernel.claimants.get(&display.address);
     let shares = |device: &&PciDevice| {
-        let module = device
-            .driver
-            .as_deref()
-            .unwrap_or_default()
-            .replace('-', "_");
+        let module = device.driver.as_deref().unwrap_or_default().replace('-', "_");
         let claimed =
             own.is_some_and(|claimants| claimants.iter().any(|claimant| claimant.module == module));
         device.driver.is_some() && (device.driver == display.driver || claimed)
     };
-    let host = case
-        .host_cards()
-        .filter_map(|gpu| case.host.device(gpu.address))
-        .find(shares);
+    let host = case.host_cards().filter_map(|gpu| case.host.device(gpu.address)).find(shares);
     let Some(host) = host else { return Vec::new() };
     let name = host.driver.as_deref().unwrap_or_default();
     vec![Found::note(
@@ -394,12 +345,7 @@ pub fn identical_gpus(case: &Case<'_>) -> Vec<Found> {
     let Some(display) = named else {
         return Vec::new();
     };
-    let same = case
-        .host
-        .gpus
-        .cards
-        .iter()
-        .filter_map(|gpu| case.host.device(gpu.address));
+    let same = case.host.gpus.cards.iter().filter_map(|gpu| case.host.device(gpu.address));
     let twins: Vec<_> = same
         .filter(|d| {
             d.address != display.address && d.id == display.id && d.subsystem == display.subsystem
@@ -423,12 +369,8 @@ pub fn identical_gpus(case: &Case<'_>) -> Vec<Found> {
 }
 
 pub fn bmc_boot_display(case: &Case<'_>) -> Vec<Found> {
-    let management = case
-        .host
-        .gpus
-        .management
-        .iter()
-        .filter_map(|address| case.host.device(*address));
+    let management =
+        case.host.gpus.management.iter().filter_map(|address| case.host.device(*address));
     let boot = management.filter(|device| device.boot_vga.present() == Some(&true));
     let found = boot.map(|device| {
         Found::note("The firmware shows its picture on the server's management chip, which stays with the host. That is what one wants.", Evidence::new(format!("{}/boot_vga", device.path()), "1"))
@@ -440,12 +382,8 @@ pub fn numa_locality(case: &Case<'_>) -> Vec<Found> {
     let Some(display) = case.display() else {
         return Vec::new();
     };
-    let nodes: std::collections::BTreeSet<u32> = case
-        .host
-        .devices()
-        .iter()
-        .filter_map(|d| d.numa_node)
-        .collect();
+    let nodes: std::collections::BTreeSet<u32> =
+        case.host.devices().iter().filter_map(|d| d.numa_node).collect();
     let (Some(node), true) = (display.numa_node, nodes.len() > 1) else {
         return Vec::new();
     };

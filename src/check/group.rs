@@ -6,21 +6,15 @@ use crate::host::pci::PciDevice;
 use crate::host::uses::Use;
 
 fn group_path(device: &PciDevice) -> String {
-    let group = device
-        .iommu_group
-        .map_or_else(|| "?".to_owned(), |id| id.to_string());
-    format!(
-        "/{}/{group}/devices/{}",
-        crate::host::iommu::GROUPS,
-        device.address
-    )
+    let group = device.iommu_group.map_or_else(|| "?".to_owned(), |id| id.to_string());
+    format!("/{}/{group}/devices/{}", crate::host::iommu::GROUPS, device.address)
 }
 
 fn holder(device: &PciDevice) -> String {
-    device.driver.as_ref().map_or_else(
-        || "no driver".to_owned(),
-        |driver| format!("driver {driver}"),
-    )
+    device
+        .driver
+        .as_ref()
+        .map_or_else(|| "no driver".to_owned(), |driver| format!("driver {driver}"))
 }
 
 fn member(case: &Case<'_>, device: &PciDevice) -> Evidence {
@@ -32,10 +26,7 @@ fn member(case: &Case<'_>, device: &PciDevice) -> Evidence {
 
 /// Display functions of other cards in the card's groups.
 fn other_displays<'a>(case: &Case<'a>) -> Vec<&'a PciDevice> {
-    case.foreign_endpoints()
-        .into_iter()
-        .filter(|device| device.class.is_gpu())
-        .collect()
+    case.foreign_endpoints().into_iter().filter(|device| device.class.is_gpu()).collect()
 }
 
 pub fn group_two_gpus(case: &Case<'_>) -> Vec<Found> {
@@ -59,19 +50,12 @@ pub fn group_shared(case: &Case<'_>) -> Vec<Found> {
     let displays = other_displays(case);
     let strangers: Vec<_> = mates
         .into_iter()
-        .filter(|mate| {
-            !displays
-                .iter()
-                .any(|display| display.address.same_slot(mate.address))
-        })
+        .filter(|mate| !displays.iter().any(|display| display.address.same_slot(mate.address)))
         .collect();
     let Some(first) = strangers.first() else {
         return Vec::new();
     };
-    let names: Vec<String> = strangers
-        .iter()
-        .map(|device| case.host.describe(device))
-        .collect();
+    let names: Vec<String> = strangers.iter().map(|device| case.host.describe(device)).collect();
     let detail = format!(
         "The card's IOMMU group also holds {}. A group goes to a guest as a whole or not at all.",
         names.join("; ")
@@ -84,10 +68,7 @@ pub fn group_shared(case: &Case<'_>) -> Vec<Found> {
 }
 
 pub fn group_bridge_driver(case: &Case<'_>) -> Vec<Found> {
-    let bridges = case
-        .group_mates()
-        .into_iter()
-        .filter(|device| device.class.is_infrastructure());
+    let bridges = case.group_mates().into_iter().filter(|device| device.class.is_infrastructure());
     let odd = bridges.filter(|bridge| !bridge.leaves_group_viable());
     let found = odd.map(|bridge| {
         let detail = format!(
@@ -95,11 +76,8 @@ pub fn group_bridge_driver(case: &Case<'_>) -> Vec<Found> {
             case.host.describe(bridge),
             holder(bridge)
         );
-        Found::blocker(
-            detail,
-            Evidence::new(format!("{}/driver", bridge.path()), holder(bridge)),
-        )
-        .manual("Keep that driver from loading, or use another slot.")
+        Found::blocker(detail, Evidence::new(format!("{}/driver", bridge.path()), holder(bridge)))
+            .manual("Keep that driver from loading, or use another slot.")
     });
     found.collect()
 }
@@ -107,9 +85,7 @@ pub fn group_bridge_driver(case: &Case<'_>) -> Vec<Found> {
 pub fn reserved_region_direct(case: &Case<'_>) -> Vec<Found> {
     let groups = case.host.iommu.groups.present();
     let functions = case.functions();
-    let own = functions
-        .iter()
-        .filter_map(|f| groups?.get(&f.iommu_group?));
+    let own = functions.iter().filter_map(|f| groups?.get(&f.iommu_group?));
     let mut seen = std::collections::BTreeSet::new();
     let found = own.filter(|group| seen.insert(group.id)).filter_map(|group| {
         let regions = group.direct_regions.present().filter(|regions| !regions.is_empty())?;
@@ -129,9 +105,8 @@ pub fn functions_in_several_groups(case: &Case<'_>) -> Vec<Found> {
     if groups.len() < 2 {
         return Vec::new();
     }
-    let evidence = functions
-        .iter()
-        .map(|f| Evidence::new(group_path(f), case.host.names.device(f.id)));
+    let evidence =
+        functions.iter().map(|f| Evidence::new(group_path(f), case.host.names.device(f.id)));
     let list: Vec<String> = groups.iter().map(u32::to_string).collect();
     let mut evidence = evidence.collect::<Vec<_>>().into_iter();
     let Some(first) = evidence.next() else {
@@ -141,18 +116,12 @@ pub fn functions_in_several_groups(case: &Case<'_>) -> Vec<Found> {
 }
 
 pub fn bridges_stay(case: &Case<'_>) -> Vec<Found> {
-    let bridges: Vec<_> = case
-        .group_mates()
-        .into_iter()
-        .filter(|d| d.class.is_infrastructure())
-        .collect();
+    let bridges: Vec<_> =
+        case.group_mates().into_iter().filter(|d| d.class.is_infrastructure()).collect();
     let Some(first) = bridges.first() else {
         return Vec::new();
     };
-    let list: Vec<String> = bridges
-        .iter()
-        .map(|bridge| bridge.address.to_string())
-        .collect();
+    let list: Vec<String> = bridges.iter().map(|bridge| bridge.address.to_string()).collect();
     vec![Found::note(format!("The bridges {} share the card's group. They are neither bound nor passed to the guest, although some guides say so: vfio-pci refuses bridges, and the group works without.", list.join(", ")), member(case, first))
         .and_all(bridges.iter().skip(1).map(|bridge| member(case, bridge)))]
 }
@@ -204,17 +173,8 @@ pub fn host_disk_in_group(case: &Case<'_>) -> Vec<Found> {
 
 pub fn host_network_in_group(case: &Case<'_>) -> Vec<Found> {
     let up = |one: &Use| matches!(one, Use::Network { up: true, .. });
-    let mates: Vec<_> = case
-        .foreign_endpoints()
-        .iter()
-        .map(|device| device.address)
-        .collect();
-    if case
-        .host
-        .uses
-        .all()
-        .any(|(address, one)| up(one) && !mates.contains(&address))
-    {
+    let mates: Vec<_> = case.foreign_endpoints().iter().map(|device| device.address).collect();
+    if case.host.uses.all().any(|(address, one)| up(one) && !mates.contains(&address)) {
         return Vec::new(); // another way to the network stays
     }
     lost(case, |device, one| match one {
@@ -258,20 +218,14 @@ fn lost(
     look: impl Fn(&PciDevice, &Use) -> Option<(String, String)>,
 ) -> Vec<Found> {
     let mates = case.foreign_endpoints();
-    let uses = mates.iter().flat_map(|mate| {
-        case.host
-            .uses
-            .of(mate.address)
-            .iter()
-            .map(|one| (*mate, one))
-    });
+    let uses = mates
+        .iter()
+        .flat_map(|mate| case.host.uses.of(mate.address).iter().map(|one| (*mate, one)));
     let found = uses.filter_map(|(mate, one)| {
         let (detail, found) = look(mate, one)?;
-        Some(
-            Found::blocker(detail, Evidence::new(mate.path(), found)).manual(
-                "The host needs it; passthru never gives it away. Use another slot for the card.",
-            ),
-        )
+        Some(Found::blocker(detail, Evidence::new(mate.path(), found)).manual(
+            "The host needs it; passthru never gives it away. Use another slot for the card.",
+        ))
     });
     found.collect()
 }

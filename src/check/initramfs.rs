@@ -25,14 +25,9 @@ const GPU_MODULES: [&str; 9] = [
 pub fn listed(host: &Host, variable: &str) -> Vec<(String, String)> {
     let paths: Vec<&str> = match host.initramfs.kind {
         InitramfsKind::Mkinitcpio => {
-            let drop_ins = host
-                .files
-                .below("etc/mkinitcpio.conf.d")
-                .map(|(path, _)| path);
+            let drop_ins = host.files.below("etc/mkinitcpio.conf.d").map(|(path, _)| path);
             let ignored = preset_naming_a_config(host).is_some();
-            std::iter::once("etc/mkinitcpio.conf")
-                .chain(drop_ins.filter(|_| !ignored))
-                .collect()
+            std::iter::once("etc/mkinitcpio.conf").chain(drop_ins.filter(|_| !ignored)).collect()
         }
         InitramfsKind::Dracut => {
             let drop_ins = host.files.below("etc/dracut.conf.d").map(|(path, _)| path);
@@ -51,12 +46,7 @@ pub fn listed(host: &Host, variable: &str) -> Vec<(String, String)> {
             let words = located.value.words();
             words
                 .iter()
-                .map(|word| {
-                    (
-                        (*word).trim_end_matches('?').replace('-', "_"),
-                        path.to_owned(),
-                    )
-                })
+                .map(|word| ((*word).trim_end_matches('?').replace('-', "_"), path.to_owned()))
                 .collect()
         }
         _ => Vec::new(),
@@ -86,23 +76,18 @@ pub fn forced_modules(host: &Host) -> Vec<(String, String)> {
 
 /// A preset that passes a configuration file by name; mkinitcpio(8) then reads no drop-ins.
 pub fn preset_naming_a_config(host: &Host) -> Option<(String, String)> {
-    host.files
-        .below("etc/mkinitcpio.d")
-        .find_map(|(path, file)| {
-            let preset = Assignments::parse(&file.text);
-            let names = preset.value("PRESETS").ok().flatten();
-            let names = names
-                .as_ref()
-                .map(|value| value.words())
-                .unwrap_or_default();
-            let variables = std::iter::once("ALL_config".to_owned())
-                .chain(names.iter().map(|name| format!("{name}_config")));
-            let set = variables.filter_map(|name| {
-                let value = preset.value(&name).ok().flatten()?;
-                Some(format!("{name}={}", value.scalar()))
-            });
-            set.into_iter().next().map(|found| (path.to_owned(), found))
-        })
+    host.files.below("etc/mkinitcpio.d").find_map(|(path, file)| {
+        let preset = Assignments::parse(&file.text);
+        let names = preset.value("PRESETS").ok().flatten();
+        let names = names.as_ref().map(|value| value.words()).unwrap_or_default();
+        let variables = std::iter::once("ALL_config".to_owned())
+            .chain(names.iter().map(|name| format!("{name}_config")));
+        let set = variables.filter_map(|name| {
+            let value = preset.value(&name).ok().flatten()?;
+            Some(format!("{name}={}", value.scalar()))
+        });
+        set.into_iter().next().map(|found| (path.to_owned(), found))
+    })
 }
 
 pub fn initramfs_manual(case: &Case<'_>) -> Vec<Found> {
@@ -152,9 +137,7 @@ pub fn vfio_not_in_initramfs(case: &Case<'_>) -> Vec<Found> {
         host.initramfs.kind,
         InitramfsKind::Mkinitcpio | InitramfsKind::Dracut | InitramfsKind::InitramfsTools
     );
-    let named = forced_modules(host)
-        .iter()
-        .any(|(module, _)| module == "vfio_pci");
+    let named = forced_modules(host).iter().any(|(module, _)| module == "vfio_pci");
     let module = host.kernel.vfio_pci.present() == Some(&ModuleState::Module);
     if !known || !module || named || own_hook {
         return Vec::new();
@@ -166,10 +149,7 @@ pub fn vfio_not_in_initramfs(case: &Case<'_>) -> Vec<Found> {
     let taken = |device: &crate::host::pci::PciDevice| {
         lists.iter().flatten().any(|list| list.takes(device))
     };
-    let lost = case
-        .functions()
-        .into_iter()
-        .find(|function| taken(function) && !function.on_vfio());
+    let lost = case.functions().into_iter().find(|function| taken(function) && !function.on_vfio());
     let (Some(lost), Some(path)) = (lost, host.initramfs.files.first()) else {
         return Vec::new();
     };
@@ -184,15 +164,8 @@ pub fn vfio_not_in_initramfs(case: &Case<'_>) -> Vec<Found> {
 pub fn initramfs_stale(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let mentions = |text: &str| text.contains("vfio") || text.contains("passthru");
-    let sources = host
-        .initramfs
-        .files
-        .iter()
-        .map(|path| path.trim_start_matches('/').to_owned());
-    let modprobe = host
-        .files
-        .below("etc/modprobe.d")
-        .map(|(path, _)| path.to_owned());
+    let sources = host.initramfs.files.iter().map(|path| path.trim_start_matches('/').to_owned());
+    let modprobe = host.files.below("etc/modprobe.d").map(|(path, _)| path.to_owned());
     let newest = sources.chain(modprobe).filter_map(|path| {
         let file = host.files.get(&path).into_present()?;
         mentions(&file.text).then_some((file.meta.mtime, path))
@@ -221,10 +194,8 @@ pub fn initramfs_stale(case: &Case<'_>) -> Vec<Found> {
 
 pub fn mkinitcpio_drop_in_ignored(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
-    let drop_in = host
-        .files
-        .below("etc/mkinitcpio.conf.d")
-        .find(|(_, file)| file.text.contains("vfio"));
+    let drop_in =
+        host.files.below("etc/mkinitcpio.conf.d").find(|(_, file)| file.text.contains("vfio"));
     let (Some((path, _)), Some((preset, found))) = (drop_in, preset_naming_a_config(host)) else {
         return Vec::new();
     };
@@ -241,9 +212,7 @@ pub fn stale_module_name(case: &Case<'_>) -> Vec<Found> {
     if host.kernel.virqfd_module || !host.kernel.modules_dir.is_present() {
         return Vec::new();
     }
-    let stale = forced_modules(host)
-        .into_iter()
-        .filter(|(module, _)| module == "vfio_virqfd");
+    let stale = forced_modules(host).into_iter().filter(|(module, _)| module == "vfio_virqfd");
     let found = stale.map(|(module, path)| {
         Found::warning("vfio_virqfd is part of vfio since Linux 6.2; naming it makes the image tool report an error.", Evidence::new(path, module))
             .manual("Remove the name.")
@@ -260,9 +229,7 @@ pub fn gpu_driver_in_initramfs(case: &Case<'_>) -> Vec<Found> {
         .into_iter()
         .filter(|(module, _)| GPU_MODULES.contains(&module.as_str()))
         .collect();
-    let kms = listed(host, "HOOKS")
-        .into_iter()
-        .find(|(hook, _)| hook == "kms");
+    let kms = listed(host, "HOOKS").into_iter().find(|(hook, _)| hook == "kms");
     let (path, found) = match (named.first(), kms) {
         (Some((_, path)), _) => {
             let names: Vec<&str> = named.iter().map(|(module, _)| module.as_str()).collect();

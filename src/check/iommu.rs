@@ -21,11 +21,7 @@ fn is_off(case: &Case<'_>) -> bool {
 /// Words on the running kernel's command line that switch an IOMMU off.
 pub fn off_words(case: &Case<'_>) -> Vec<String> {
     let off = |word: &str| ["intel_iommu=off", "amd_iommu=off", "iommu=off"].contains(&word);
-    case.active
-        .parameters()
-        .map(|p| p.word.to_owned())
-        .filter(|word| off(word))
-        .collect()
+    case.active.parameters().map(|p| p.word.to_owned()).filter(|word| off(word)).collect()
 }
 
 pub fn off_firmware(case: &Case<'_>) -> Vec<Found> {
@@ -34,20 +30,15 @@ pub fn off_firmware(case: &Case<'_>) -> Vec<Found> {
     }
     let vendor = case.host.cpu.present().map(|cpu| cpu.vendor);
     let (table, menu) = match vendor {
-        Some(CpuVendor::Amd) => (
-            "IVRS",
-            "IOMMU (under AMD CBS, NBIO, or Advanced; `Enabled`, not `Auto`)",
-        ),
-        Some(CpuVendor::Intel) => (
-            "DMAR",
-            "VT-d (Intel Virtualization Technology for Directed I/O)",
-        ),
+        Some(CpuVendor::Amd) => {
+            ("IVRS", "IOMMU (under AMD CBS, NBIO, or Advanced; `Enabled`, not `Auto`)")
+        }
+        Some(CpuVendor::Intel) => {
+            ("DMAR", "VT-d (Intel Virtualization Technology for Directed I/O)")
+        }
         _ => ("DMAR or IVRS", "the IOMMU (VT-d, AMD-Vi)"),
     };
-    let asked = case
-        .active
-        .parameters()
-        .any(|p| p.is("intel_iommu") || p.is("amd_iommu"));
+    let asked = case.active.parameters().any(|p| p.is("intel_iommu") || p.is("amd_iommu"));
     let asked = if asked {
         " The kernel parameter for it is set already; another one would not help."
     } else {
@@ -72,20 +63,13 @@ pub fn off_argument(case: &Case<'_>) -> Vec<Found> {
         .map(|(source, word)| Evidence::new(source.path.clone(), word.clone()))
         .collect();
     let found = Found::blocker(
-        format!(
-            "The kernel command line switches the IOMMU off: {}.",
-            words.join(" ")
-        ),
+        format!("The kernel command line switches the IOMMU off: {}.", words.join(" ")),
         Evidence::new("proc/cmdline", words.join(" ")),
     );
     vec![if places.is_empty() {
-        found
-            .and(no_groups())
-            .manual("Remove it where it is set, and reboot.")
+        found.and(no_groups()).manual("Remove it where it is set, and reboot.")
     } else {
-        found
-            .and_all(places)
-            .planned("The plan removes it where it is configured.")
+        found.and_all(places).planned("The plan removes it where it is configured.")
     }]
 }
 
@@ -98,10 +82,9 @@ pub fn off_kernel(case: &Case<'_>) -> Vec<Found> {
     }
     let evidence = match host.kernel.config.present() {
         Some(config) if config.intel_iommu_default_on() => return Vec::new(),
-        Some(config) => Evidence::new(
-            config.path.clone(),
-            "CONFIG_INTEL_IOMMU_DEFAULT_ON is not set",
-        ),
+        Some(config) => {
+            Evidence::new(config.path.clone(), "CONFIG_INTEL_IOMMU_DEFAULT_ON is not set")
+        }
         None => Evidence::new(
             "proc/cmdline",
             "no intel_iommu=on; the kernel's configuration could not be read",
@@ -141,21 +124,14 @@ pub fn driver_failed(case: &Case<'_>) -> Vec<Found> {
     if !wanted {
         return Vec::new();
     }
-    let log = if *table == IommuTable::Dmar {
-        "DMAR"
-    } else {
-        "AMD-Vi"
-    };
+    let log = if *table == IommuTable::Dmar { "DMAR" } else { "AMD-Vi" };
     vec![Found::blocker("The firmware offers the IOMMU and nothing switches it off, but the kernel made no groups: its driver failed, or is not built in.", Evidence::new(table.path(), "present"))
         .and(no_groups())
         .manual(format!("Read why in the kernel log: `sudo dmesg | grep -i {log}`. A firmware update often helps."))]
 }
 
 pub fn amd_iommu_on(case: &Case<'_>) -> Vec<Found> {
-    let word = case
-        .active
-        .parameters()
-        .find(|p| p.is("amd_iommu") && p.value == Some("on"));
+    let word = case.active.parameters().find(|p| p.is("amd_iommu") && p.value == Some("on"));
     let Some(word) = word else { return Vec::new() };
     vec![Found::note("The kernel knows no such value and goes on without it: the AMD IOMMU is on whenever the firmware offers it.", Evidence::new("proc/cmdline", word.word))
         .manual("It is harmless and can go.")]
@@ -163,18 +139,12 @@ pub fn amd_iommu_on(case: &Case<'_>) -> Vec<Found> {
 
 /// `iommu=pt` or its long form.
 pub fn is_passthrough_word(word: &str) -> bool {
-    matches!(
-        word,
-        "iommu=pt" | "iommu.passthrough=1" | "iommu.passthrough=on"
-    )
+    matches!(word, "iommu=pt" | "iommu.passthrough=1" | "iommu.passthrough=on")
 }
 
 pub fn iommu_passthrough(case: &Case<'_>) -> Vec<Found> {
-    let word = case
-        .active
-        .parameters()
-        .map(|p| p.word.to_owned())
-        .find(|word| is_passthrough_word(word));
+    let word =
+        case.active.parameters().map(|p| p.word.to_owned()).find(|word| is_passthrough_word(word));
     let Some(word) = word else { return Vec::new() };
     vec![Found::note(
         "Host devices use the IOMMU's identity mapping, which is a choice of speed for the host. Devices given to a guest are translated either way.",
@@ -183,10 +153,7 @@ pub fn iommu_passthrough(case: &Case<'_>) -> Vec<Found> {
 }
 
 fn override_word(case: &Case<'_>) -> Option<String> {
-    case.active
-        .parameters()
-        .find(|p| p.is("pcie_acs_override"))
-        .map(|p| p.word.to_owned())
+    case.active.parameters().find(|p| p.is("pcie_acs_override")).map(|p| p.word.to_owned())
 }
 
 /// Endpoints below different ports in one group: what the override would have split.
@@ -194,9 +161,7 @@ fn still_joined(case: &Case<'_>) -> Vec<String> {
     let functions = case.functions();
     let below = |device: &PciDevice| device.upstream.last().copied();
     let mates = case.foreign_endpoints();
-    let joined = mates
-        .iter()
-        .filter(|mate| functions.iter().all(|own| below(own) != below(mate)));
+    let joined = mates.iter().filter(|mate| functions.iter().all(|own| below(own) != below(mate)));
     joined.map(|mate| mate.address.to_string()).collect()
 }
 
@@ -230,23 +195,16 @@ pub fn igpu_not_translated(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let integrated = host.gpus.cards.iter().filter(|gpu| gpu.integrated);
-    let without = integrated
-        .filter_map(|gpu| host.device(gpu.address))
-        .filter(|d| d.iommu_group.is_none());
+    let without =
+        integrated.filter_map(|gpu| host.device(gpu.address)).filter(|d| d.iommu_group.is_none());
     let found = without.map(|device| {
         let detail = format!("{} is not behind the IOMMU.", host.describe(device));
         let evidence = Evidence::new(format!("{}/iommu_group", device.path()), "not there");
         if case.is_own(device) {
-            Found::blocker(
-                format!("{detail} It cannot go to a guest like this."),
-                evidence,
-            )
-            .manual("Add intel_iommu=on and remove igfx_off to have it translated.")
+            Found::blocker(format!("{detail} It cannot go to a guest like this."), evidence)
+                .manual("Add intel_iommu=on and remove igfx_off to have it translated.")
         } else {
-            Found::note(
-                format!("{detail} That is fine while it stays with the host."),
-                evidence,
-            )
+            Found::note(format!("{detail} That is fine while it stays with the host."), evidence)
         }
     });
     found.collect()

@@ -14,8 +14,10 @@ mod platform;
 mod report;
 mod select;
 
+pub use boot::by_hand as bootloader_by_hand;
 pub use case::{Case, Desired, IdsIn};
 pub use finding::{Evidence, Finding, Remedy, RemedyKind, Severity};
+pub use initramfs::preset_naming_a_config;
 pub use report::{Report, Verdict, run};
 pub use select::{Selection, select};
 

@@ -98,16 +98,11 @@ pages![
 
 /// The page of a code.
 pub fn page(code: &str) -> Option<&'static str> {
-    PAGES
-        .binary_search_by_key(&code, |(known, _)| known)
-        .ok()
-        .map(|index| PAGES[index].1)
+    PAGES.binary_search_by_key(&code, |(known, _)| known).ok().map(|index| PAGES[index].1)
 }
 
 /// The title of a code: the first line of its page.
 pub fn title(code: &str) -> &'static str {
-    let heading = page(code)
-        .and_then(|page| page.lines().next())
-        .unwrap_or_default();
+    let heading = page(code).and_then(|page| page.lines().next()).unwrap_or_default();
     heading.trim_start_matches('#').trim()
 }

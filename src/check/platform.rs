@@ -19,11 +19,7 @@ pub fn inside_vm(case: &Case<'_>) -> Vec<Found> {
     };
     let text = "This system is itself a virtual machine. A card can be passed on from here only \
                 where the outer hypervisor gives it a virtual IOMMU and nested virtualization.";
-    vec![
-        Found::blocker(text, evidence)
-            .manual("Run passthru on the physical host.")
-            .liftable(),
-    ]
+    vec![Found::blocker(text, evidence).manual("Run passthru on the physical host.").liftable()]
 }
 
 pub fn cpu_virtualization_off(case: &Case<'_>) -> Vec<Found> {
@@ -42,29 +38,20 @@ pub fn cpu_virtualization_off(case: &Case<'_>) -> Vec<Found> {
         "The processor's flags do not have `{flag}`: no virtual machine can use hardware virtualization."
     );
     vec![
-        Found::blocker(detail, Evidence::new(CPUINFO, format!("no flag `{flag}`"))).manual(
-            format!("Switch on {menu} in the firmware setup, then look again."),
-        ),
+        Found::blocker(detail, Evidence::new(CPUINFO, format!("no flag `{flag}`")))
+            .manual(format!("Switch on {menu} in the firmware setup, then look again.")),
     ]
 }
 
 pub fn kvm_missing(case: &Case<'_>) -> Vec<Found> {
-    let offered = case
-        .host
-        .cpu
-        .present()
-        .is_some_and(|cpu| cpu.virtualization.is_some());
+    let offered = case.host.cpu.present().is_some_and(|cpu| cpu.virtualization.is_some());
     if !offered || !case.host.kernel.kvm.is_absent() {
         return Vec::new();
     }
-    let module = case
-        .host
-        .cpu
-        .present()
-        .map_or("kvm", |cpu| match cpu.vendor {
-            CpuVendor::Amd => "kvm_amd",
-            _ => "kvm_intel",
-        });
+    let module = case.host.cpu.present().map_or("kvm", |cpu| match cpu.vendor {
+        CpuVendor::Amd => "kvm_amd",
+        _ => "kvm_intel",
+    });
     vec![Found::blocker("The processor offers virtualization, but there is no /dev/kvm.", Evidence::new("dev/kvm", "not there"))
         .manual(format!(
             "Load the module (`sudo modprobe {module}`). Where the kernel log then says `disabled by bios`, \
@@ -76,10 +63,8 @@ pub fn vfio_missing(case: &Case<'_>) -> Vec<Found> {
     if case.host.kernel.vfio_pci.present() != Some(&ModuleState::Missing) {
         return Vec::new();
     }
-    let evidence = match (
-        case.host.kernel.modules_dir.present(),
-        case.host.kernel.config.present(),
-    ) {
+    let evidence = match (case.host.kernel.modules_dir.present(), case.host.kernel.config.present())
+    {
         (Some(dir), _) => Evidence::new(format!("{dir}/modules.dep"), "no vfio-pci"),
         (None, Some(config)) => Evidence::new(config.path.clone(), "CONFIG_VFIO_PCI is not set"),
         (None, None) => Evidence::new("usr/lib/modules", "no vfio-pci"),
@@ -108,11 +93,8 @@ pub fn kernel_modules_missing(case: &Case<'_>) -> Vec<Found> {
         kernel.installed.join(", ")
     );
     vec![
-        Found::blocker(
-            detail,
-            Evidence::new(format!("usr/lib/modules/{release}"), "not there"),
-        )
-        .manual("Reboot into the updated kernel first, then look again."),
+        Found::blocker(detail, Evidence::new(format!("usr/lib/modules/{release}"), "not there"))
+            .manual("Reboot into the updated kernel first, then look again."),
     ]
 }
 
@@ -141,11 +123,8 @@ pub fn old_kernel(case: &Case<'_>) -> Vec<Found> {
         "Linux {release} is older than the kernels that passthrough is used with today; several fixes for groups, resets and console hand-over are missing."
     );
     vec![
-        Found::warning(
-            detail,
-            Evidence::new("proc/sys/kernel/osrelease", release.clone()),
-        )
-        .manual("Prefer a kernel from 5.15 on."),
+        Found::warning(detail, Evidence::new("proc/sys/kernel/osrelease", release.clone()))
+            .manual("Prefer a kernel from 5.15 on."),
     ]
 }
 
@@ -178,9 +157,7 @@ pub fn secure_boot_on(case: &Case<'_>) -> Vec<Found> {
 
 pub fn hypervisor_missing(case: &Case<'_>) -> Vec<Found> {
     let os = &case.host.os;
-    let qemu = ["qemu-system-x86_64", "qemu-kvm", "kvm"]
-        .iter()
-        .any(|program| os.has(program));
+    let qemu = ["qemu-system-x86_64", "qemu-kvm", "kvm"].iter().any(|program| os.has(program));
     if case.gpu().is_none() || (qemu && (os.has("virsh") || os.proxmox)) {
         return Vec::new();
     }
@@ -189,14 +166,7 @@ pub fn hypervisor_missing(case: &Case<'_>) -> Vec<Found> {
     vec![
         Found::warning(
             detail,
-            Evidence::new(
-                "usr/bin",
-                if qemu {
-                    "no virsh"
-                } else {
-                    "no qemu-system-x86_64"
-                },
-            ),
+            Evidence::new("usr/bin", if qemu { "no virsh" } else { "no qemu-system-x86_64" }),
         )
         .manual("Install QEMU, libvirt and a UEFI firmware for guests from the distribution."),
     ]

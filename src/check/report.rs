@@ -55,11 +55,7 @@ impl Report {
 pub fn run(case: &Case<'_>) -> Report {
     let mut findings: Vec<Finding> = Vec::new();
     for check in super::CHECKS {
-        findings.extend(
-            (check.run)(case)
-                .into_iter()
-                .map(|found| found.into_finding(check.code)),
-        );
+        findings.extend((check.run)(case).into_iter().map(|found| found.into_finding(check.code)));
     }
     for finding in &mut findings {
         finding.allowed =
@@ -68,17 +64,11 @@ pub fn run(case: &Case<'_>) -> Report {
     findings.sort_by_key(|finding| finding.severity);
     let undecided = undecided(case);
     let verdict = verdict(case, &findings, &undecided);
-    Report {
-        verdict,
-        findings,
-        undecided,
-    }
+    Report { verdict, findings, undecided }
 }
 
 fn verdict(case: &Case<'_>, findings: &[Finding], undecided: &[String]) -> Verdict {
-    let blocked = findings
-        .iter()
-        .any(|finding| finding.stops() && finding.code != "gpu-ambiguous");
+    let blocked = findings.iter().any(|finding| finding.stops() && finding.code != "gpu-ambiguous");
     let planned = findings
         .iter()
         .any(|f| f.severity == Severity::Blocker && f.remedy.kind == RemedyKind::Plan);

@@ -33,15 +33,11 @@ pub fn select<'a>(host: &'a Host, named: Option<&str>) -> Selection<'a> {
 fn by_name<'a>(host: &'a Host, named: &str) -> Selection<'a> {
     let all = || host.gpus.cards.iter();
     let matching: Vec<&Gpu> = if let Ok(address) = named.parse::<PciAddress>() {
-        all()
-            .filter(|gpu| gpu.functions.contains(&address))
-            .collect()
+        all().filter(|gpu| gpu.functions.contains(&address)).collect()
     } else if let Ok(slot) = format!("{named}.0").parse::<PciAddress>() {
         all().filter(|gpu| gpu.address.same_slot(slot)).collect()
     } else if let Ok(id) = named.to_lowercase().parse::<PciId>() {
-        all()
-            .filter(|gpu| host.functions(gpu).any(|function| function.id == id))
-            .collect()
+        all().filter(|gpu| host.functions(gpu).any(|function| function.id == id)).collect()
     } else if named.is_empty() {
         Vec::new()
     } else {
@@ -63,30 +59,13 @@ fn sensible(cards: &[Gpu]) -> Selection<'_> {
     if let [only] = cards {
         return Selection::One(only);
     }
-    let of = |role: Role| {
-        cards
-            .iter()
-            .filter(|gpu| gpu.role == role)
-            .collect::<Vec<_>>()
-    };
+    let of = |role: Role| cards.iter().filter(|gpu| gpu.role == role).collect::<Vec<_>>();
     let (assigned, candidates) = (of(Role::Assigned), of(Role::Candidate));
-    let discrete: Vec<&Gpu> = candidates
-        .iter()
-        .copied()
-        .filter(|gpu| !gpu.integrated)
-        .collect();
-    match (
-        assigned.as_slice(),
-        discrete.as_slice(),
-        candidates.as_slice(),
-    ) {
+    let discrete: Vec<&Gpu> = candidates.iter().copied().filter(|gpu| !gpu.integrated).collect();
+    match (assigned.as_slice(), discrete.as_slice(), candidates.as_slice()) {
         ([gpu], _, _) | ([], [gpu], _) | ([], [], [gpu]) => Selection::One(gpu),
         ([], [], []) => Selection::Several(cards.iter().collect()),
-        ([], _, _) => Selection::Several(if discrete.is_empty() {
-            candidates
-        } else {
-            discrete
-        }),
+        ([], _, _) => Selection::Several(if discrete.is_empty() { candidates } else { discrete }),
         _ => Selection::Several(assigned),
     }
 }

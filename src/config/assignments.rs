@@ -76,10 +76,7 @@ impl Assignments {
         let mut at = 0;
         while at < text.len() {
             let (kind, end) = statement(text, at);
-            statements.push(Statement {
-                range: at..end,
-                kind,
-            });
+            statements.push(Statement { range: at..end, kind });
             at = end;
         }
         let text = text.to_owned();
@@ -163,14 +160,10 @@ pub fn evaluate(
     let mut value = None;
     let mut place = None;
     for (index, file) in files.iter().enumerate() {
-        value = file
-            .value_after(name, value)
-            .map_err(|error| (index, error))?;
+        value = file.value_after(name, value).map_err(|error| (index, error))?;
         place = file.line_of(name).map(|line| (index, line)).or(place);
     }
-    Ok(value
-        .zip(place)
-        .map(|(value, (file, line))| Located { value, file, line }))
+    Ok(value.zip(place).map(|(value, (file, line))| Located { value, file, line }))
 }
 
 /// Kind and end of the statement at `start`.
@@ -206,17 +199,8 @@ fn assignment(cursor: &mut Cursor<'_>) -> Result<(Kind, usize), &'static str> {
     } else {
         RawValue::Scalar(cursor.scalar(&name)?)
     };
-    let end = cursor
-        .line_end_after_blanks()
-        .ok_or("more commands follow in the line")?;
-    Ok((
-        Kind::Assignment(Assignment {
-            name,
-            append,
-            value,
-        }),
-        end,
-    ))
+    let end = cursor.line_end_after_blanks().ok_or("more commands follow in the line")?;
+    Ok((Kind::Assignment(Assignment { name, append, value }), end))
 }
 
 /// Where `name` occurs in shell text other than being read as `$name` or `${name...}`.
@@ -228,14 +212,10 @@ fn mention(text: &str, name: &str) -> Option<usize> {
         if before.ends_with(part) || after.starts_with(part) {
             return false;
         }
-        let indexed = after
-            .strip_prefix('[')
-            .and_then(|index| index.split_once(']'));
+        let indexed = after.strip_prefix('[').and_then(|index| index.split_once(']'));
         let after = indexed.map_or(after, |(_, rest)| rest);
         let assigned = after.starts_with('=') || after.starts_with(":=");
-        let braced = ["${", "${#", "${!"]
-            .iter()
-            .any(|open| before.ends_with(open));
+        let braced = ["${", "${#", "${!"].iter().any(|open| before.ends_with(open));
         !(before.ends_with('$') || (braced && !assigned))
     })
 }

@@ -60,23 +60,17 @@ impl Entry {
     }
 
     fn with_key<'a>(&'a self, key: &'a str) -> impl DoubleEndedIterator<Item = &'a Field> {
-        self.fields
-            .iter()
-            .filter(move |field| self.text(&field.key) == key)
+        self.fields.iter().filter(move |field| self.text(&field.key) == key)
     }
 
     /// The values of a key, in order.
     pub fn values(&self, key: &str) -> Vec<&str> {
-        self.with_key(key)
-            .map(|field| self.text(&field.value))
-            .collect()
+        self.with_key(key).map(|field| self.text(&field.value)).collect()
     }
 
     /// The value that counts where a key may stand once: the last.
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.with_key(key)
-            .next_back()
-            .map(|field| self.text(&field.value))
+        self.with_key(key).next_back().map(|field| self.text(&field.value))
     }
 
     /// All `options` lines joined by blanks, as the boot loader passes them.
@@ -120,18 +114,12 @@ impl Entry {
         // systemd-boot drops quotes around a whole value, which can change what the
         // words around them are.
         let after = Cmdline::parse(&edited.options());
-        let wanted = before
-            .parameters()
-            .map(|p| p.word)
-            .chain(missing.iter().copied());
+        let wanted = before.parameters().map(|p| p.word).chain(missing.iter().copied());
         if after.parameters().map(|p| p.word).eq(wanted) {
             return Ok(edited);
         }
         let words = missing.join(" ");
-        Err(EditError::unsafe_word(
-            &words,
-            "the quotes in the options line do not allow it",
-        ))
+        Err(EditError::unsafe_word(&words, "the quotes in the options line do not allow it"))
     }
 
     /// Takes kernel parameters out of every `options` line; a line that has become
@@ -142,10 +130,8 @@ impl Entry {
         for field in self.parameter_lines().into_iter().rev() {
             let value = self.text(&field.value);
             let left = Cmdline::parse(value).remove(words);
-            let quoted = self
-                .text
-                .get(field.value.end..)
-                .is_some_and(|t| t.starts_with(['"', '\'']));
+            let quoted =
+                self.text.get(field.value.end..).is_some_and(|t| t.starts_with(['"', '\'']));
             if left.render().trim().is_empty() && !value.is_empty() && !quoted {
                 text.replace_range(self.whole_line(field), "");
             } else {
@@ -185,11 +171,7 @@ impl Entry {
     }
 
     fn with_line(&self, line: &str) -> Self {
-        let gap = if self.text.is_empty() || self.text.ends_with(['\n', '\r']) {
-            ""
-        } else {
-            "\n"
-        };
+        let gap = if self.text.is_empty() || self.text.ends_with(['\n', '\r']) { "" } else { "\n" };
         let end = if gap.is_empty() { "\n" } else { "" };
         Entry::parse(&format!("{}{gap}{line}{end}", self.text))
     }

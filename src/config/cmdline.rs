@@ -37,14 +37,8 @@ impl<'a> Parameter<'a> {
         let quoted = word.starts_with('"');
         let inner = word.strip_prefix('"').unwrap_or(word);
         // `next_arg` does not count `=` as the first character.
-        let equals = inner
-            .char_indices()
-            .skip(1)
-            .find(|(_, c)| *c == '=')
-            .map(|(at, _)| at);
-        let key = inner
-            .get(..equals.unwrap_or(inner.len()))
-            .unwrap_or_default();
+        let equals = inner.char_indices().skip(1).find(|(_, c)| *c == '=').map(|(at, _)| at);
+        let key = inner.get(..equals.unwrap_or(inner.len())).unwrap_or_default();
         let value = equals.and_then(|at| inner.get(at + 1..));
         let unquote = |text: &'a str| text.strip_suffix('"').unwrap_or(text);
         let value = value.map(|value| match value.strip_prefix('"') {
@@ -52,22 +46,14 @@ impl<'a> Parameter<'a> {
             None if quoted => unquote(value),
             None => value,
         });
-        let key = if quoted && value.is_none() {
-            unquote(key)
-        } else {
-            key
-        };
+        let key = if quoted && value.is_none() { unquote(key) } else { key };
         Parameter { key, value, word }
     }
 
     /// Whether this parameter has that name.
     pub fn is(&self, key: &str) -> bool {
         self.key.len() == key.len()
-            && self
-                .key
-                .bytes()
-                .map(underscore)
-                .eq(key.bytes().map(underscore))
+            && self.key.bytes().map(underscore).eq(key.bytes().map(underscore))
     }
 }
 
@@ -107,11 +93,7 @@ impl Cmdline {
         };
         let parameters = words.iter().position(ends).unwrap_or(words.len());
         let text = text.to_owned();
-        Cmdline {
-            text,
-            words,
-            parameters,
-        }
+        Cmdline { text, words, parameters }
     }
 
     /// The text, as it was read or edited.
@@ -129,9 +111,7 @@ impl Cmdline {
 
     /// The kernel's parameters in order.
     pub fn parameters(&self) -> impl DoubleEndedIterator<Item = Parameter<'_>> {
-        self.ranges()
-            .iter()
-            .map(|range| Parameter::parse(self.word(range)))
+        self.ranges().iter().map(|range| Parameter::parse(self.word(range)))
     }
 
     /// Whether a `--` ends the parameters.
@@ -141,10 +121,7 @@ impl Cmdline {
 
     /// The words after `--`, which init receives.
     pub fn init_arguments(&self) -> impl Iterator<Item = &str> {
-        self.words
-            .iter()
-            .skip(self.parameters + 1)
-            .map(|range| self.word(range))
+        self.words.iter().skip(self.parameters + 1).map(|range| self.word(range))
     }
 
     /// The first parameter of that name.
@@ -160,18 +137,12 @@ impl Cmdline {
 
     /// The values given to that name, in order.
     pub fn values(&self, key: &str) -> Vec<&str> {
-        self.parameters()
-            .filter(|p| p.is(key))
-            .filter_map(|p| p.value)
-            .collect()
+        self.parameters().filter(|p| p.is(key)).filter_map(|p| p.value).collect()
     }
 
     /// The parts of all comma-separated values given to that name, in order.
     pub fn list_value(&self, key: &str) -> Vec<&str> {
-        let parts = self
-            .values(key)
-            .into_iter()
-            .flat_map(|value| value.split(','));
+        let parts = self.values(key).into_iter().flat_map(|value| value.split(','));
         parts.filter(|part| !part.is_empty()).collect()
     }
 
@@ -203,23 +174,14 @@ impl Cmdline {
         let last = self.ranges().last();
         let last_word = last.map_or("", |range| self.word(range));
         if last_word.matches('"').count() % 2 == 1 {
-            return Err(EditError::unsafe_word(
-                &missing,
-                "the line before it has an open quote",
-            ));
+            return Err(EditError::unsafe_word(&missing, "the line before it has an open quote"));
         }
         let at = last.map_or(0, |range| range.end);
         let (before, after) = self.text.split_at_checked(at).unwrap_or((&self.text, ""));
         let alone = last.is_none();
         let gap = if alone { "" } else { " " };
-        let follow = if alone && !after.trim_end_matches('\n').is_empty() {
-            " "
-        } else {
-            ""
-        };
-        Ok(Cmdline::parse(&format!(
-            "{before}{gap}{missing}{follow}{after}"
-        )))
+        let follow = if alone && !after.trim_end_matches('\n').is_empty() { " " } else { "" };
+        Ok(Cmdline::parse(&format!("{before}{gap}{missing}{follow}{after}")))
     }
 
     /// Puts `word` where `key` first stands and drops its other occurrences.
@@ -229,12 +191,7 @@ impl Cmdline {
         let Some(first) = self.ranges().iter().find(is_key) else {
             return self.add(&[word]);
         };
-        let later = self
-            .ranges()
-            .iter()
-            .position(|range| range == first)
-            .unwrap_or_default()
-            + 1;
+        let later = self.ranges().iter().position(|range| range == first).unwrap_or_default() + 1;
         let rest = self.cut(|index, own| index >= later && Parameter::parse(own).is(key));
         let (before, after) = rest.split_at_checked(first.start).unwrap_or((&rest, ""));
         let after = after.get(first.len()..).unwrap_or_default();
@@ -267,17 +224,11 @@ impl fmt::Display for Cmdline {
 fn check(word: &str) -> Result<(), EditError> {
     let whole = words(word).first() == Some(&(0..word.len()));
     if !whole || word.matches('"').count() % 2 == 1 || word.contains(['\0', '\n', '\r']) {
-        return Err(EditError::unsafe_word(
-            word,
-            "it is not exactly one word to the kernel",
-        ));
+        return Err(EditError::unsafe_word(word, "it is not exactly one word to the kernel"));
     }
     let parameter = Parameter::parse(word);
     if parameter.key == "--" && parameter.value.is_none() {
-        return Err(EditError::unsafe_word(
-            word,
-            "it ends the kernel's parameters",
-        ));
+        return Err(EditError::unsafe_word(word, "it ends the kernel's parameters"));
     }
     Ok(())
 }

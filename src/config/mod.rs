@@ -34,18 +34,11 @@ impl NotUnderstood {
     fn at(text: &str, at: usize, reason: &'static str) -> Self {
         let at = at.min(text.len());
         let before = text.as_bytes().get(..at).unwrap_or_default();
-        let start = before
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |p| p + 1);
+        let start = before.iter().rposition(|&b| b == b'\n').map_or(0, |p| p + 1);
         let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
         let quoted = text.get(start..).unwrap_or_default();
         let quoted = quoted.split('\n').next().unwrap_or_default();
-        NotUnderstood {
-            line,
-            text: quoted.trim_end_matches('\r').to_owned(),
-            reason,
-        }
+        NotUnderstood { line, text: quoted.trim_end_matches('\r').to_owned(), reason }
     }
 }
 
@@ -67,9 +60,6 @@ pub enum EditError {
 
 impl EditError {
     fn unsafe_word(word: &str, reason: &'static str) -> Self {
-        EditError::UnsafeWord {
-            word: word.to_owned(),
-            reason,
-        }
+        EditError::UnsafeWord { word: word.to_owned(), reason }
     }
 }

@@ -118,10 +118,7 @@ pub fn parse(text: &str) -> Vec<Line> {
         .filter(|(_, text)| {
             !text.starts_with('#') && !text.trim_matches([' ', '\t', '\r']).is_empty()
         })
-        .map(|(line, text)| Line {
-            line,
-            directive: directive(&text),
-        })
+        .map(|(line, text)| Line { line, directive: directive(&text) })
         .collect()
 }
 
@@ -149,9 +146,7 @@ fn logical_lines(text: &str) -> Vec<(usize, String)> {
 }
 
 fn directive(text: &str) -> Directive {
-    known(text).unwrap_or_else(|| Directive::Unknown {
-        text: text.trim().to_owned(),
-    })
+    known(text).unwrap_or_else(|| Directive::Unknown { text: text.trim().to_owned() })
 }
 
 /// `None` where kmod reports a syntax error and goes on.
@@ -162,24 +157,14 @@ fn known(text: &str) -> Option<Directive> {
     // What follows one separator is taken whole (`strtok_r(NULL, "\0", ...)`).
     let whole = || Some(rest.to_owned()).filter(|rest| !rest.is_empty());
     Some(match command {
-        "options" => Directive::Options {
-            params: params(&whole()?),
-            module,
-        },
+        "options" => Directive::Options { params: params(&whole()?), module },
         "softdep" => softdep(module, &whole()?),
-        "install" => Directive::Install {
-            command: whole()?,
-            module,
-        },
-        "remove" => Directive::Remove {
-            command: whole()?,
-            module,
-        },
+        "install" => Directive::Install { command: whole()?, module },
+        "remove" => Directive::Remove { command: whole()?, module },
         "blacklist" => Directive::Blacklist { module },
-        "alias" => Directive::Alias {
-            pattern: module,
-            module: ModuleName::new(next_word(rest)?.0),
-        },
+        "alias" => {
+            Directive::Alias { pattern: module, module: ModuleName::new(next_word(rest)?.0) }
+        }
         _ => return None,
     })
 }
@@ -195,18 +180,13 @@ fn next_word(text: &str) -> Option<(&str, &str)> {
 /// The kernel splits what modprobe hands over, with its own quoting.
 fn params(text: &str) -> Vec<String> {
     let words = cmdline::words(text).into_iter();
-    words
-        .filter_map(|range| text.get(range).map(str::to_owned))
-        .collect()
+    words.filter_map(|range| text.get(range).map(str::to_owned)).collect()
 }
 
 fn softdep(module: ModuleName, text: &str) -> Directive {
     let (mut pre, mut post) = (Vec::new(), Vec::new());
     let mut side = None;
-    for word in text
-        .split([' ', '\t', '\r'])
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split([' ', '\t', '\r']).filter(|word| !word.is_empty()) {
         match (word, &side) {
             ("pre:" | "post:", _) => side = Some(word == "pre:"),
             (_, Some(true)) => pre.push(ModuleName::new(word)),

@@ -27,9 +27,7 @@ pub fn parse(text: &str) -> Vec<ListedModule> {
     let mut modules = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
-        let mut words = line
-            .split_whitespace()
-            .take_while(|word| !word.starts_with('#'));
+        let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         if let Some(name) = words.next().filter(|_| !line.starts_with(';')) {
             modules.push(ListedModule {
                 name: name.to_owned(),

@@ -26,24 +26,15 @@ impl Mount {
 
     /// The value of `key=value` among the options; the last one counts.
     pub fn option(&self, key: &str) -> Option<&str> {
-        let pairs = self
-            .options
-            .iter()
-            .rev()
-            .filter_map(|own| own.split_once('='));
-        pairs
-            .into_iter()
-            .find(|(own, _)| *own == key)
-            .map(|(_, value)| value)
+        let pairs = self.options.iter().rev().filter_map(|own| own.split_once('='));
+        pairs.into_iter().find(|(own, _)| *own == key).map(|(_, value)| value)
     }
 }
 
 /// Reads all lines that have at least source, target and type.
 pub fn parse(text: &str) -> Vec<Mount> {
     let lines = text.lines().enumerate();
-    lines
-        .filter_map(|(index, line)| mount(line, index + 1))
-        .collect()
+    lines.filter_map(|(index, line)| mount(line, index + 1)).collect()
 }
 
 /// The mount that holds `path`: the longest target above it, the latest of equals,
@@ -55,10 +46,7 @@ pub fn holding<'a>(mounts: &'a [Mount], path: &str) -> Option<&'a Mount> {
         mount.target.starts_with('/')
             && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    mounts
-        .iter()
-        .filter(above)
-        .max_by_key(|mount| mount.target.trim_end_matches('/').len())
+    mounts.iter().filter(above).max_by_key(|mount| mount.target.trim_end_matches('/').len())
 }
 
 fn mount(line: &str, number: usize) -> Option<Mount> {
@@ -66,10 +54,7 @@ fn mount(line: &str, number: usize) -> Option<Mount> {
     if line.starts_with('#') {
         return None;
     }
-    let mut fields = line
-        .split([' ', '\t', '\r'])
-        .filter(|field| !field.is_empty())
-        .map(unescape);
+    let mut fields = line.split([' ', '\t', '\r']).filter(|field| !field.is_empty()).map(unescape);
     Some(Mount {
         source: fields.next()?,
         target: fields.next()?,
@@ -86,16 +71,9 @@ fn unescape(field: &str) -> String {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
-        let code = (byte == b'\\')
-            .then(|| after.first_chunk::<3>())
-            .flatten()
-            .and_then(octal);
+        let code = (byte == b'\\').then(|| after.first_chunk::<3>()).flatten().and_then(octal);
         bytes.push(code.unwrap_or(byte));
-        rest = if code.is_some() {
-            after.get(3..).unwrap_or_default()
-        } else {
-            after
-        };
+        rest = if code.is_some() { after.get(3..).unwrap_or_default() } else { after };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -88,7 +88,7 @@ pub const ESP_DIRS: [&str; 3] = ["efi", "boot", "boot/efi"];
 pub const GRUB_CFGS: [&str; 2] = ["boot/grub/grub.cfg", "boot/grub2/grub.cfg"];
 
 /// Single files that decide or configure a loader.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "etc/default/grub",
     "etc/kernel/cmdline",
     "usr/lib/kernel/cmdline",
@@ -101,6 +101,7 @@ const FILES: [&str; 12] = [
     "boot/refind_linux.conf",
     "boot/limine.conf",
     "boot/limine/limine.conf",
+    "etc/initramfs/post-update.d/systemd-boot",
 ];
 
 /// Reads the files that belong to loaders.
@@ -116,25 +117,13 @@ pub fn read_files(root: &Sysroot, files: &mut Files) {
     for path in GRUB_CFGS {
         let words: [&[u8]; 3] = [b"menuentry", b"linux", b"blscfg"];
         files.read_lines(root, path, |line| {
-            words
-                .iter()
-                .any(|word| line.trim_ascii_start().starts_with(word))
+            words.iter().any(|word| line.trim_ascii_start().starts_with(word))
         });
     }
-    for path in [
-        "usr/sbin/grub-mkconfig",
-        "usr/bin/grub-mkconfig",
-        "usr/bin/mkinitcpio",
-    ] {
-        let words = [
-            "default/grub.d".as_bytes(),
-            b"mkinitcpio.conf.d",
-            b"grub_mkconfig_dir",
-        ];
+    for path in ["usr/sbin/grub-mkconfig", "usr/bin/grub-mkconfig", "usr/bin/mkinitcpio"] {
+        let words = ["default/grub.d".as_bytes(), b"mkinitcpio.conf.d", b"grub_mkconfig_dir"];
         files.read_lines(root, path, |line| {
-            words
-                .iter()
-                .any(|word| memchr::memmem::find(line, word).is_some())
+            words.iter().any(|word| memchr::memmem::find(line, word).is_some())
         });
     }
 }
@@ -142,10 +131,7 @@ pub fn read_files(root: &Sysroot, files: &mut Files) {
 /// Decides from what was read.
 pub fn detect(files: &Files, firmware: &Firmware, cmdline: Option<&str>, os: &Os) -> Bootloader {
     let loader_dir = ESP_DIRS.iter().find(|dir| {
-        files
-            .below(&format!("{dir}/loader/entries"))
-            .next()
-            .is_some()
+        files.below(&format!("{dir}/loader/entries")).next().is_some()
             || files.has(&format!("{dir}/loader/loader.conf"))
     });
     let mut clues = system_clues(files, os, cmdline);
@@ -164,11 +150,7 @@ pub fn detect(files: &Files, firmware: &Firmware, cmdline: Option<&str>, os: &Os
 }
 
 fn clue(path: &str, found: impl Into<String>, kind: BootloaderKind) -> Clue {
-    Clue {
-        path: format!("/{path}"),
-        found: found.into(),
-        kind,
-    }
+    Clue { path: format!("/{path}"), found: found.into(), kind }
 }
 
 /// Systems whose own tool decides, whatever loader is below.
@@ -177,11 +159,7 @@ fn system_clues(files: &Files, os: &Os, cmdline: Option<&str>) -> Vec<Clue> {
     let ostree_word =
         cmdline.is_some_and(|words| words.split_whitespace().any(|w| w.starts_with("ostree=")));
     if os.ostree {
-        clues.push(clue(
-            "run/ostree-booted",
-            "present",
-            BootloaderKind::RpmOstree,
-        ));
+        clues.push(clue("run/ostree-booted", "present", BootloaderKind::RpmOstree));
     } else if ostree_word {
         clues.push(clue("proc/cmdline", "ostree=", BootloaderKind::RpmOstree));
     }
@@ -189,15 +167,8 @@ fn system_clues(files: &Files, os: &Os, cmdline: Option<&str>) -> Vec<Clue> {
         clues.push(clue("etc/os-release", "NixOS", BootloaderKind::Nixos));
     }
     let uuids = "etc/kernel/proxmox-boot-uuids";
-    if files
-        .text(uuids)
-        .is_some_and(|text| !text.trim().is_empty())
-    {
-        clues.push(clue(
-            uuids,
-            "boot partitions are listed",
-            BootloaderKind::ProxmoxBootTool,
-        ));
+    if files.text(uuids).is_some_and(|text| !text.trim().is_empty()) {
+        clues.push(clue(uuids, "boot partitions are listed", BootloaderKind::ProxmoxBootTool));
     }
     clues
 }
@@ -257,25 +228,16 @@ fn grub_kind(files: &Files) -> BootloaderKind {
         value.is_ok_and(|value| value.is_some_and(|value| value.scalar() == "true"))
     });
     let command = |text: &str| text.lines().any(|line| line.trim() == "blscfg");
-    let called = GRUB_CFGS
-        .iter()
-        .filter_map(|path| files.text(path))
-        .any(command);
+    let called = GRUB_CFGS.iter().filter_map(|path| files.text(path)).any(command);
     let entries = files.below("boot/loader/entries").next().is_some();
-    if asked || (called && entries) {
-        BootloaderKind::GrubBls
-    } else {
-        BootloaderKind::Grub
-    }
+    if asked || (called && entries) { BootloaderKind::GrubBls } else { BootloaderKind::Grub }
 }
 
 /// GRUB puts `BOOT_IMAGE=` first (grub-core/loader/i386/linux.c); so does syslinux, without
 /// the files that GRUB leaves.
 fn cmdline_clues(files: &Files, cmdline: Option<&str>) -> Vec<Clue> {
-    let word = cmdline.and_then(|line| {
-        line.split_whitespace()
-            .find(|word| word.starts_with("BOOT_IMAGE="))
-    });
+    let word = cmdline
+        .and_then(|line| line.split_whitespace().find(|word| word.starts_with("BOOT_IMAGE=")));
     let grub =
         files.has("etc/default/grub") || GRUB_CFGS.iter().any(|path| files.looked_there(path));
     match word {
@@ -295,11 +257,7 @@ fn file_clues(files: &Files) -> Vec<Clue> {
         let blscfg = clues.iter().any(|c| c.kind == BootloaderKind::GrubBls);
         if files.has(&path) || (entries > 0 && !blscfg) {
             let kind = systemd_boot_kind(files, &EfiVariables::default());
-            clues.push(clue(
-                &format!("{dir}/loader"),
-                format!("{entries} entries"),
-                kind,
-            ));
+            clues.push(clue(&format!("{dir}/loader"), format!("{entries} entries"), kind));
             break;
         }
     }
@@ -321,11 +279,8 @@ fn file_clues(files: &Files) -> Vec<Clue> {
 fn from_files(clues: &[Clue], cmdline: Option<&str>) -> BootloaderKind {
     let not_grub = cmdline.is_some_and(|line| !line.is_empty() && !line.contains("BOOT_IMAGE="));
     let is_grub = |kind| matches!(kind, BootloaderKind::Grub | BootloaderKind::GrubBls);
-    let mut kinds: Vec<BootloaderKind> = clues
-        .iter()
-        .map(|clue| clue.kind)
-        .filter(|kind| !(not_grub && is_grub(*kind)))
-        .collect();
+    let mut kinds: Vec<BootloaderKind> =
+        clues.iter().map(|clue| clue.kind).filter(|kind| !(not_grub && is_grub(*kind))).collect();
     kinds.dedup();
     match kinds.as_slice() {
         [kind] => *kind,
@@ -334,12 +289,7 @@ fn from_files(clues: &[Clue], cmdline: Option<&str>) -> BootloaderKind {
 }
 
 fn own_files(kind: BootloaderKind, files: &Files) -> Vec<String> {
-    let below = |dir: &str| {
-        files
-            .below(dir)
-            .map(|(path, _)| path.to_owned())
-            .collect::<Vec<_>>()
-    };
+    let below = |dir: &str| files.below(dir).map(|(path, _)| path.to_owned()).collect::<Vec<_>>();
     let present = |paths: &[&str]| -> Vec<String> {
         paths
             .iter()
@@ -369,11 +319,9 @@ fn own_files(kind: BootloaderKind, files: &Files) -> Vec<String> {
             }
             own
         }
-        BootloaderKind::Limine => present(&[
-            "etc/default/limine",
-            "boot/limine.conf",
-            "boot/limine/limine.conf",
-        ]),
+        BootloaderKind::Limine => {
+            present(&["etc/default/limine", "boot/limine.conf", "boot/limine/limine.conf"])
+        }
         BootloaderKind::Refind => present(&["boot/refind_linux.conf"]),
         BootloaderKind::ProxmoxBootTool => {
             present(&["etc/kernel/proxmox-boot-uuids", "etc/kernel/cmdline"])

@@ -55,10 +55,7 @@ pub const CPUINFO: &str = "proc/cpuinfo";
 pub fn read(root: &Sysroot) -> Observed<Cpu> {
     let mut flags_seen = false;
     let keep = |line: &[u8]| {
-        let key = line
-            .split(|b| matches!(b, b'\t' | b':'))
-            .next()
-            .unwrap_or_default();
+        let key = line.split(|b| matches!(b, b'\t' | b':')).next().unwrap_or_default();
         match key {
             b"flags" => !std::mem::replace(&mut flags_seen, true),
             b"processor" | b"vendor_id" | b"model name" | b"physical id" | b"cpu cores" => true,

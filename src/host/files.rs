@@ -42,10 +42,7 @@ impl Files {
 
     /// Looks at one large file and keeps the lines that `keep` wants.
     pub fn read_lines(&mut self, root: &Sysroot, path: &str, keep: impl FnMut(&[u8]) -> bool) {
-        let seen = root.lines(path, keep).map(|text| ConfigFile {
-            text,
-            meta: Meta::default(),
-        });
+        let seen = root.lines(path, keep).map(|text| ConfigFile { text, meta: Meta::default() });
         self.files.insert(path.to_owned(), seen);
     }
 

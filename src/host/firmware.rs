@@ -36,10 +36,7 @@ pub enum IommuTable {
 impl IommuTable {
     /// The file in sysfs.
     pub fn path(self) -> String {
-        format!(
-            "/{TABLES}/{}",
-            if self == Self::Dmar { "DMAR" } else { "IVRS" }
-        )
+        format!("/{TABLES}/{}", if self == Self::Dmar { "DMAR" } else { "IVRS" })
     }
 }
 
@@ -89,9 +86,7 @@ pub struct EfiVariables {
 /// Reads the firmware's side of the host.
 pub fn read(root: &Sysroot) -> Firmware {
     let dmi = |name: &str| {
-        root.line(&format!("{DMI}/{name}"))
-            .into_present()
-            .filter(|text| !text.is_empty())
+        root.line(&format!("{DMI}/{name}")).into_present().filter(|text| !text.is_empty())
     };
     let boot = match root.exists("sys/firmware/efi") {
         Observed::Present(_) => Observed::Present(BootMode::Uefi),
@@ -133,8 +128,7 @@ fn secure_boot(root: &Sysroot, names: &[String]) -> Observed<bool> {
         if !names.contains(&file) {
             return Observed::Absent;
         }
-        root.read(&format!("{EFIVARS}/{file}"))
-            .map(|bytes| bytes.get(4) == Some(&1))
+        root.read(&format!("{EFIVARS}/{file}")).map(|bytes| bytes.get(4) == Some(&1))
     };
     match (byte("SecureBoot"), byte("SetupMode")) {
         (Observed::Present(on), Observed::Present(setup)) => Observed::Present(on && !setup),
@@ -167,20 +161,14 @@ fn boot_path(root: &Sysroot, names: &[String]) -> Option<String> {
     let number = u16::from_le_bytes([*bytes.get(4)?, *bytes.get(5)?]);
     let entry = format!("Boot{number:04X}-{GLOBAL}");
     names.contains(&entry).then_some(())?;
-    load_option_path(
-        root.read(&format!("{EFIVARS}/{entry}"))
-            .into_present()?
-            .get(4..)?,
-    )
+    load_option_path(root.read(&format!("{EFIVARS}/{entry}")).into_present()?.get(4..)?)
 }
 
 /// File path of an EFI_LOAD_OPTION: u32 attributes, u16 length of the device path, a
 /// description, then the path; a node of type 4, subtype 4 holds text (UEFI 2.10, 3.1.3 and 10.3.5.4).
 fn load_option_path(option: &[u8]) -> Option<String> {
     let description = option.get(6..)?;
-    let end = description
-        .chunks_exact(2)
-        .position(|unit| unit == [0, 0])?;
+    let end = description.chunks_exact(2).position(|unit| unit == [0, 0])?;
     let mut nodes = description.get(end * 2 + 2..)?;
     loop {
         let header = nodes.get(..4)?;
@@ -195,9 +183,7 @@ fn load_option_path(option: &[u8]) -> Option<String> {
 }
 
 fn utf16(bytes: &[u8]) -> String {
-    let units = bytes
-        .chunks_exact(2)
-        .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+    let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     let text: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     String::from_utf16_lossy(&text)
 }
@@ -208,11 +194,7 @@ mod tests {
 
     #[test]
     fn finds_the_path_in_a_load_option() {
-        let wide = |text: &str| {
-            text.encode_utf16()
-                .flat_map(u16::to_le_bytes)
-                .collect::<Vec<u8>>()
-        };
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
         let path = wide("\\EFI\\systemd\\systemd-bootx64.efi\0");
         let mut option = vec![1, 0, 0, 0, 0, 0];
         option.extend(wide("Linux Boot Manager\0"));
@@ -227,9 +209,6 @@ mod tests {
         for cut in 0..option.len() {
             let _ = load_option_path(&option[..cut]);
         }
-        assert_eq!(
-            load_option_path(&[0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0]),
-            None
-        );
+        assert_eq!(load_option_path(&[0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0]), None);
     }
 }

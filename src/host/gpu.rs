@@ -61,10 +61,7 @@ pub struct Gpu {
 impl Gpu {
     /// Names of connectors with a monitor.
     pub fn connected(&self) -> impl Iterator<Item = &str> {
-        self.connectors
-            .iter()
-            .filter(|c| c.connected)
-            .map(|c| c.name.as_str())
+        self.connectors.iter().filter(|c| c.connected).map(|c| c.name.as_str())
     }
 
     /// It shows a picture now, as far as the kernel knows.
@@ -84,9 +81,7 @@ pub struct Gpus {
 
 /// Display functions and their companions, without looking at anything else.
 pub fn card_functions(devices: &[PciDevice]) -> Vec<Vec<&PciDevice>> {
-    let displays = devices
-        .iter()
-        .filter(|d| d.class.is_gpu() && !d.virtual_function);
+    let displays = devices.iter().filter(|d| d.class.is_gpu() && !d.virtual_function);
     let mut cards: Vec<Vec<&PciDevice>> = Vec::new();
     for display in displays {
         let taken = |card: &Vec<&PciDevice>| card.iter().any(|f| f.address == display.address);
@@ -100,16 +95,8 @@ pub fn card_functions(devices: &[PciDevice]) -> Vec<Vec<&PciDevice>> {
 /// All functions of the slot go together. The slot of an integrated AMD GPU also holds the
 /// processor's own USB and security functions (vendor 1022), which stay with the host.
 fn functions_of<'a>(devices: &'a [PciDevice], display: &'a PciDevice) -> Vec<&'a PciDevice> {
-    let at = devices.partition_point(|d| {
-        d.address
-            < PciAddress {
-                function: 0,
-                ..display.address
-            }
-    });
-    let slot = devices[at..]
-        .iter()
-        .take_while(|d| d.address.same_slot(display.address));
+    let at = devices.partition_point(|d| d.address < PciAddress { function: 0, ..display.address });
+    let slot = devices[at..].iter().take_while(|d| d.address.same_slot(display.address));
     let slot: Vec<_> = slot.filter(|d| !d.virtual_function).collect();
     let apu = is_apu(&slot, display);
     let mut functions = vec![display];
@@ -133,10 +120,8 @@ pub fn read(root: &Sysroot, devices: &[PciDevice], probe: rom::Probe) -> Gpus {
             gpus.management.push(display.address);
             continue;
         }
-        let slot: Vec<_> = devices
-            .iter()
-            .filter(|d| d.address.same_slot(display.address))
-            .collect();
+        let slot: Vec<_> =
+            devices.iter().filter(|d| d.address.same_slot(display.address)).collect();
         let boot_display = display.boot_vga.present() == Some(&true);
         let integrated = is_apu(&slot, display)
             || (display.id.vendor == INTEL
@@ -163,35 +148,24 @@ pub fn read(root: &Sysroot, devices: &[PciDevice], probe: rom::Probe) -> Gpus {
 /// an integrated GPU has a driver, the host can live on that.
 fn assign_roles(gpus: &mut Gpus, devices: &[PciDevice]) {
     let driver = |address: PciAddress| {
-        devices
-            .iter()
-            .find(|d| d.address == address)
-            .and_then(|d| d.driver.as_deref())
+        devices.iter().find(|d| d.address == address).and_then(|d| d.driver.as_deref())
     };
     for card in &mut gpus.cards {
         if driver(card.address).is_some_and(super::pci::is_vfio_driver) {
             card.role = Role::Assigned;
         }
     }
-    let free: Vec<usize> = (0..gpus.cards.len())
-        .filter(|i| gpus.cards[*i].role == Role::Candidate)
-        .collect();
+    let free: Vec<usize> =
+        (0..gpus.cards.len()).filter(|i| gpus.cards[*i].role == Role::Candidate).collect();
     let cards = &gpus.cards;
     let assigned = cards.iter().any(|card| card.role == Role::Assigned);
     let bmc_boots = gpus.management.iter().any(|address| {
-        devices
-            .iter()
-            .any(|d| d.address == *address && d.boot_vga.present() == Some(&true))
+        devices.iter().any(|d| d.address == *address && d.boot_vga.present() == Some(&true))
     });
     let showing = free.iter().copied().max_by_key(|i| {
         let card = &cards[*i];
         let shows = card.connected().next().is_some();
-        (
-            shows,
-            card.boot_display,
-            card.connected().count(),
-            std::cmp::Reverse(*i),
-        )
+        (shows, card.boot_display, card.connected().count(), std::cmp::Reverse(*i))
     });
     let showing = showing.filter(|i| {
         let card = &cards[*i];
@@ -204,10 +178,7 @@ fn assign_roles(gpus: &mut Gpus, devices: &[PciDevice]) {
         .iter()
         .copied()
         .find(|i| *i != showing && cards[*i].integrated && driver(cards[*i].address).is_some());
-    let others = free
-        .iter()
-        .filter(|i| **i != showing && !cards[**i].integrated)
-        .count();
+    let others = free.iter().filter(|i| **i != showing && !cards[**i].integrated).count();
     let host = match spare_integrated {
         Some(integrated) if !cards[showing].integrated && others == 0 && !assigned => integrated,
         _ => showing,
@@ -236,10 +207,7 @@ impl Displays {
             if let Some((card, connector)) = name.split_once('-') {
                 let status = root.line(&format!("{DRM}/{name}/status"));
                 let connected = status.present().is_some_and(|status| status == "connected");
-                let connector = Connector {
-                    name: connector.to_owned(),
-                    connected,
-                };
+                let connector = Connector { name: connector.to_owned(), connected };
                 found.connectors.push((card.to_owned(), connector));
             } else if name.starts_with("card")
                 && let Some(address) = place_of(root, DRM, &name)
@@ -257,9 +225,7 @@ impl Displays {
                 && root.link(&format!("{PLATFORM}/{name}/driver")).is_present()
             {
                 let target = root.link(&format!("{PLATFORM}/{name}")).into_present();
-                found
-                    .platform
-                    .push((name, target.and_then(|target| address_in(&target))));
+                found.platform.push((name, target.and_then(|target| address_in(&target))));
             }
         }
         if !found.platform.is_empty() {
@@ -269,19 +235,12 @@ impl Displays {
     }
 
     fn cards(&self, address: PciAddress) -> Vec<String> {
-        self.cards
-            .iter()
-            .filter(|(_, at)| *at == address)
-            .map(|(name, _)| name.clone())
-            .collect()
+        self.cards.iter().filter(|(_, at)| *at == address).map(|(name, _)| name.clone()).collect()
     }
 
     fn connectors(&self, address: PciAddress) -> Vec<Connector> {
         let cards = self.cards(address);
-        let own = self
-            .connectors
-            .iter()
-            .filter(|(card, _)| cards.contains(card));
+        let own = self.connectors.iter().filter(|(card, _)| cards.contains(card));
         own.map(|(_, connector)| connector.clone()).collect()
     }
 
@@ -306,10 +265,7 @@ impl Displays {
             (None, Some(range)) => inside(range),
             (None, None) => boot_display,
         };
-        self.platform
-            .iter()
-            .find(|(_, parent)| on_card(parent))
-            .map(|(name, _)| name.clone())
+        self.platform.iter().find(|(_, parent)| on_card(parent)).map(|(name, _)| name.clone())
     }
 }
 
@@ -323,9 +279,7 @@ fn is_boot_framebuffer(name: &str) -> bool {
 fn place_of(root: &Sysroot, class: &str, name: &str) -> Option<PciAddress> {
     let target = root.link(&format!("{class}/{name}")).into_present();
     target.as_deref().and_then(address_in).or_else(|| {
-        let device = root
-            .link(&format!("{class}/{name}/device"))
-            .into_present()?;
+        let device = root.link(&format!("{class}/{name}/device")).into_present()?;
         address_in(&device)
     })
 }
@@ -333,14 +287,10 @@ fn place_of(root: &Sysroot, class: &str, name: &str) -> Option<PciAddress> {
 /// Range of `BOOTFB` in /proc/iomem (drivers/firmware/sysfb_simplefb.c); zeros for others than root.
 fn boot_range(root: &Sysroot) -> Option<(u64, u64)> {
     let names: [&[u8]; 3] = [b"BOOTFB", b"efifb", b"simplefb"];
-    let text = root.lines("proc/iomem", |line| {
-        names.iter().any(|name| line.ends_with(name))
-    });
+    let text = root.lines("proc/iomem", |line| names.iter().any(|name| line.ends_with(name)));
     let text = text.into_present()?;
     let (range, _) = text.lines().next()?.split_once(" : ")?;
     let (start, end) = range.trim().split_once('-')?;
     let number = |text| u64::from_str_radix(text, 16).ok();
-    number(start)
-        .zip(number(end))
-        .filter(|(start, _)| *start != 0)
+    number(start).zip(number(end)).filter(|(start, _)| *start != 0)
 }

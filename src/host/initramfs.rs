@@ -114,10 +114,8 @@ fn kind(root: &Sysroot, files: &Files, os: &Os) -> InitramfsKind {
             InitramfsKind::Mkinitcpio
         }
         (_, true, true, _) => {
-            let hook = |name: &str| {
-                root.exists(&format!("etc/kernel/postinst.d/{name}"))
-                    .is_present()
-            };
+            let hook =
+                |name: &str| root.exists(&format!("etc/kernel/postinst.d/{name}")).is_present();
             if hook("dracut") && !hook("initramfs-tools") {
                 InitramfsKind::Dracut
             } else {
@@ -132,28 +130,19 @@ fn kind(root: &Sysroot, files: &Files, os: &Os) -> InitramfsKind {
 
 fn own_files(kind: InitramfsKind, files: &Files) -> Vec<String> {
     let (single, dirs): (&[&str], &[&str]) = match kind {
-        InitramfsKind::Mkinitcpio => (
-            &["etc/mkinitcpio.conf"],
-            &["etc/mkinitcpio.conf.d", "etc/mkinitcpio.d"],
-        ),
+        InitramfsKind::Mkinitcpio => {
+            (&["etc/mkinitcpio.conf"], &["etc/mkinitcpio.conf.d", "etc/mkinitcpio.d"])
+        }
         InitramfsKind::Dracut => (&["etc/dracut.conf"], &["etc/dracut.conf.d"]),
         InitramfsKind::InitramfsTools => (
-            &[
-                "etc/initramfs-tools/initramfs.conf",
-                "etc/initramfs-tools/modules",
-            ],
+            &["etc/initramfs-tools/initramfs.conf", "etc/initramfs-tools/modules"],
             &["etc/initramfs-tools/conf.d"],
         ),
         InitramfsKind::Booster => (&["etc/booster.yaml"], &[]),
         InitramfsKind::Nixos | InitramfsKind::Unknown => (&[], &[]),
     };
-    let single = single
-        .iter()
-        .filter(|path| files.has(path))
-        .map(|path| format!("/{path}"));
-    let below = dirs
-        .iter()
-        .flat_map(|dir| files.below(dir).map(|(path, _)| format!("/{path}")));
+    let single = single.iter().filter(|path| files.has(path)).map(|path| format!("/{path}"));
+    let below = dirs.iter().flat_map(|dir| files.below(dir).map(|(path, _)| format!("/{path}")));
     single.chain(below).collect()
 }
 
@@ -164,11 +153,7 @@ fn pacman_version(root: &Sysroot) -> Option<u32> {
         name.strip_prefix("mkinitcpio-")
             .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     })?;
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn images(root: &Sysroot) -> Vec<(String, Meta)> {
@@ -181,9 +166,5 @@ fn images(root: &Sysroot) -> Vec<(String, Meta)> {
             _ => None,
         }
     };
-    names
-        .iter()
-        .filter(is_image)
-        .filter_map(with_meta)
-        .collect()
+    names.iter().filter(is_image).filter_map(with_meta).collect()
 }

@@ -70,12 +70,7 @@ fn groups(root: &Sysroot, devices: &[PciDevice]) -> Observed<BTreeMap<u32, Iommu
 /// `None` for a group of the no-IOMMU mode (drivers/vfio/group.c names it `vfio-noiommu`).
 fn read_group(root: &Sysroot, id: u32, with_name: bool) -> Option<IommuGroup> {
     let dir = root.dir(&format!("{GROUPS}/{id}")).into_present()?;
-    if with_name
-        && dir
-            .line("name")
-            .present()
-            .is_some_and(|name| name == "vfio-noiommu")
-    {
+    if with_name && dir.line("name").present().is_some_and(|name| name == "vfio-noiommu") {
         return None;
     }
     let direct = |bytes: Vec<u8>| {

@@ -85,10 +85,7 @@ pub struct Kernel {
 impl Kernel {
     /// Major and minor version of the release.
     pub fn version(&self) -> Option<(u32, u32)> {
-        let mut parts = self
-            .release
-            .as_deref()?
-            .split(|c: char| !c.is_ascii_digit());
+        let mut parts = self.release.as_deref()?.split(|c: char| !c.is_ascii_digit());
         Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
     }
 }
@@ -115,9 +112,7 @@ pub fn read(root: &Sysroot, functions: &[&PciDevice]) -> Kernel {
         Some(release) => modules_dir(root, release),
         None => Observed::Unreadable("the kernel's release is not known".to_owned()),
     };
-    let modules = modules_dir
-        .present()
-        .map(|dir| Modules::read(root, dir, functions));
+    let modules = modules_dir.present().map(|dir| Modules::read(root, dir, functions));
     let vfio_pci = vfio_state(&modules_dir, modules.as_ref(), &config);
     let modules = modules.unwrap_or_default();
     Kernel {
@@ -136,18 +131,10 @@ pub fn read(root: &Sysroot, functions: &[&PciDevice]) -> Kernel {
 }
 
 fn release(root: &Sysroot) -> Option<String> {
-    root.line("proc/sys/kernel/osrelease")
-        .into_present()
-        .or_else(|| {
-            let version = root.line("proc/version").into_present()?;
-            Some(
-                version
-                    .strip_prefix("Linux version ")?
-                    .split_whitespace()
-                    .next()?
-                    .to_owned(),
-            )
-        })
+    root.line("proc/sys/kernel/osrelease").into_present().or_else(|| {
+        let version = root.line("proc/version").into_present()?;
+        Some(version.strip_prefix("Linux version ")?.split_whitespace().next()?.to_owned())
+    })
 }
 
 fn config(root: &Sysroot, release: &str) -> Observed<KernelConfig> {
@@ -165,10 +152,7 @@ fn config(root: &Sysroot, release: &str) -> Observed<KernelConfig> {
             Observed::Present(text) => {
                 let values = text.lines().filter_map(|line| option(line.as_bytes()));
                 let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
-                return Observed::Present(KernelConfig {
-                    path,
-                    values: values.collect(),
-                });
+                return Observed::Present(KernelConfig { path, values: values.collect() });
             }
             Observed::Unreadable(reason) => last = Observed::Unreadable(reason),
             Observed::Absent => {}
@@ -185,10 +169,7 @@ fn option(line: &[u8]) -> Option<(&str, &str)> {
 
 fn modules_dir(root: &Sysroot, release: &str) -> Observed<String> {
     let mut last = Observed::Absent;
-    for dir in [
-        format!("usr/lib/modules/{release}"),
-        format!("lib/modules/{release}"),
-    ] {
+    for dir in [format!("usr/lib/modules/{release}"), format!("lib/modules/{release}")] {
         match root.exists(&format!("{dir}/modules.dep")) {
             Observed::Present(_) => return Observed::Present(dir),
             Observed::Unreadable(reason) => last = Observed::Unreadable(reason),
@@ -262,19 +243,13 @@ impl Modules {
             if found.is_empty()
                 && let Some(module) = built_in_claimant(function, &built_in)
             {
-                found.push(Claimant {
-                    module,
-                    built_in: true,
-                });
+                found.push(Claimant { module, built_in: true });
             }
             (function.address, found)
         });
         Self {
             claimants: claimants.collect(),
-            files: files
-                .lines()
-                .map(|line| module_name(line.as_bytes()))
-                .collect(),
+            files: files.lines().map(|line| module_name(line.as_bytes())).collect(),
             built_in,
         }
     }
@@ -295,10 +270,7 @@ fn aliases(
             return false;
         };
         let mut wanted = false;
-        for function in functions
-            .iter()
-            .filter(|f| matches(pattern, f.modalias.as_bytes()))
-        {
+        for function in functions.iter().filter(|f| matches(pattern, f.modalias.as_bytes())) {
             wanted = true;
             let modules = found.entry(function.address).or_default();
             let module = String::from_utf8_lossy(module).replace('-', "_");
@@ -374,19 +346,14 @@ fn built_in_claimant(function: &PciDevice, built_in: &BTreeSet<String>) -> Optio
 
 fn loaded(root: &Sysroot) -> BTreeSet<String> {
     let text = root.text("proc/modules").into_present().unwrap_or_default();
-    text.lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
+    text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 fn installed(root: &Sysroot) -> Vec<String> {
     for dir in ["usr/lib/modules", "lib/modules"] {
         if let Some(names) = root.list(dir).into_present() {
-            let has_modules = |name: &String| {
-                root.exists(&format!("{dir}/{name}/modules.dep"))
-                    .is_present()
-            };
+            let has_modules =
+                |name: &String| root.exists(&format!("{dir}/{name}/modules.dep")).is_present();
             return names.into_iter().filter(has_modules).collect();
         }
     }
@@ -426,10 +393,7 @@ mod tests {
             module_name(b"kernel/drivers/vfio/pci/vfio-pci.ko.zst: kernel/x.ko"),
             "vfio_pci"
         );
-        assert_eq!(
-            module_name(b"kernel/drivers/vfio/vfio_iommu_type1.ko"),
-            "vfio_iommu_type1"
-        );
+        assert_eq!(module_name(b"kernel/drivers/vfio/vfio_iommu_type1.ko"), "vfio_iommu_type1");
         assert_eq!(module_name(b""), "");
     }
 }

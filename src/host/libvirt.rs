@@ -19,17 +19,11 @@ pub struct Domain {
 /// Reads the domains linked for autostart.
 pub fn read_autostart(root: &Sysroot) -> Observed<Vec<Domain>> {
     root.list(AUTOSTART).map(|names| {
-        let files = names
-            .iter()
-            .filter_map(|file| Some((file, file.strip_suffix(".xml")?)));
+        let files = names.iter().filter_map(|file| Some((file, file.strip_suffix(".xml")?)));
         let domains = files.filter_map(|(file, name)| {
             let path = format!("{AUTOSTART}/{file}");
             let text = root.text(&path).into_present()?;
-            Some(Domain {
-                path,
-                name: name.to_owned(),
-                hostdevs: hostdevs(&text),
-            })
+            Some(Domain { path, name: name.to_owned(), hostdevs: hostdevs(&text) })
         });
         domains.collect()
     })
@@ -43,9 +37,7 @@ fn hostdevs(xml: &str) -> Vec<PciAddress> {
         let Some((head, rest)) = body.split_once('>') else {
             continue;
         };
-        let source = rest
-            .split_once("<source")
-            .and_then(|(_, s)| s.split_once("</source>"));
+        let source = rest.split_once("<source").and_then(|(_, s)| s.split_once("</source>"));
         let address = source.and_then(|(source, _)| source.split_once("<address"));
         if attribute(head, "type").as_deref() == Some("pci")
             && let Some((_, address)) = address
@@ -72,9 +64,7 @@ fn address_of(attributes: &str) -> Option<PciAddress> {
 fn attribute(text: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!(" {name}="))?;
     let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
-    rest[1..]
-        .split_once(quote)
-        .map(|(value, _)| value.to_owned())
+    rest[1..].split_once(quote).map(|(value, _)| value.to_owned())
 }
 
 #[cfg(test)]

@@ -81,14 +81,11 @@ pub const MODPROBE_DIRS: [&str; 5] = [
     "lib/modprobe.d",
 ];
 /// modules-load.d(5), likewise.
-pub const MODULES_LOAD_DIRS: [&str; 3] = [
-    "etc/modules-load.d",
-    "run/modules-load.d",
-    "usr/lib/modules-load.d",
-];
+pub const MODULES_LOAD_DIRS: [&str; 3] =
+    ["etc/modules-load.d", "run/modules-load.d", "usr/lib/modules-load.d"];
 
 /// Files that passthru may own; their state belongs to every plan.
-pub const OWNED: [&str; 13] = [
+pub const OWNED: [&str; 11] = [
     "etc/modprobe.d/00-passthru.conf",
     "etc/modules-load.d/passthru.conf",
     "etc/default/grub.d/passthru.cfg",
@@ -99,9 +96,7 @@ pub const OWNED: [&str; 13] = [
     "etc/initramfs-tools/scripts/init-top/00-passthru",
     "etc/dracut.conf.d/passthru.conf",
     "usr/lib/dracut/modules.d/91passthru/module-setup.sh",
-    "usr/lib/dracut/modules.d/91passthru/passthru-bind.sh",
-    "etc/initcpio/passthru/passthru-bind.service",
-    "etc/initcpio/passthru/passthru-bind.sh",
+    "usr/lib/dracut/modules.d/91passthru/passthru.sh",
 ];
 
 impl Host {
@@ -146,16 +141,12 @@ impl Host {
     /// The function at an address.
     pub fn device(&self, address: PciAddress) -> Option<&PciDevice> {
         let all = self.devices();
-        all.binary_search_by_key(&address, |device| device.address)
-            .ok()
-            .map(|index| &all[index])
+        all.binary_search_by_key(&address, |device| device.address).ok().map(|index| &all[index])
     }
 
     /// Functions of one group, in address order.
     pub fn group(&self, id: u32) -> impl Iterator<Item = &PciDevice> {
-        self.devices()
-            .iter()
-            .filter(move |device| device.iommu_group == Some(id))
+        self.devices().iter().filter(move |device| device.iommu_group == Some(id))
     }
 
     /// The card with this display function.
@@ -165,9 +156,7 @@ impl Host {
 
     /// Functions of a card, the display function first.
     pub fn functions<'a>(&'a self, gpu: &'a Gpu) -> impl Iterator<Item = &'a PciDevice> {
-        gpu.functions
-            .iter()
-            .filter_map(|address| self.device(*address))
+        gpu.functions.iter().filter_map(|address| self.device(*address))
     }
 
     /// Name of a function, with its address in front, as messages show it.
@@ -182,18 +171,9 @@ impl Host {
 
     /// This kernel is a guest of a hypervisor: the processor's flag, or the board's name.
     pub fn hypervisor(&self) -> Option<String> {
-        let vendors = [
-            "QEMU",
-            "VMware",
-            "innotek",
-            "Xen",
-            "Microsoft Corporation",
-            "Bochs",
-            "Parallels",
-        ];
-        let dmi = [&self.firmware.system_vendor, &self.firmware.product]
-            .into_iter()
-            .flatten();
+        let vendors =
+            ["QEMU", "VMware", "innotek", "Xen", "Microsoft Corporation", "Bochs", "Parallels"];
+        let dmi = [&self.firmware.system_vendor, &self.firmware.product].into_iter().flatten();
         let virtual_board = |text: &&String| match text.as_str() {
             "Microsoft Corporation" => self.firmware.product.as_deref() == Some("Virtual Machine"),
             text => vendors.iter().any(|vendor| text.starts_with(vendor)),
@@ -214,31 +194,22 @@ fn read_files(root: &Sysroot) -> (Files, ModprobeConfig) {
     // On merged-/usr systems /lib is a link and its files would be seen twice.
     let merged = root.link("lib").is_present();
     let dirs = |all: &'static [&'static str]| {
-        all.iter()
-            .copied()
-            .filter(move |dir| !(merged && dir.starts_with("lib/")))
+        all.iter().copied().filter(move |dir| !(merged && dir.starts_with("lib/")))
     };
     for dir in dirs(&MODPROBE_DIRS).chain(dirs(&MODULES_LOAD_DIRS)) {
         files.read_dir(root, dir, "");
     }
     let order = MODPROBE_DIRS.iter().flat_map(|dir| files.below(dir));
-    let texts = order
-        .map(|(path, file)| (path.to_owned(), file.text.clone()))
-        .collect();
+    let texts = order.map(|(path, file)| (path.to_owned(), file.text.clone())).collect();
     let modprobe = ModprobeConfig::from_files(texts);
     (files, modprobe)
 }
 
 fn boot_space(root: &Sysroot, uses: &Uses) -> Vec<(String, crate::sys::Space)> {
     let points = ["/boot", "/efi", "/boot/efi", "/"];
-    let mounted = points
-        .iter()
-        .filter(|point| uses.mounted_at(point).is_some());
+    let mounted = points.iter().filter(|point| uses.mounted_at(point).is_some());
     let measured = mounted.filter_map(|point| {
-        Some((
-            (*point).to_owned(),
-            root.space(point.trim_start_matches('/')).into_present()?,
-        ))
+        Some(((*point).to_owned(), root.space(point.trim_start_matches('/')).into_present()?))
     });
     measured.collect()
 }

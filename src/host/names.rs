@@ -47,14 +47,9 @@ impl Names {
             Some(b'\t') => self.take_entry(&line[1..], *state, wanted),
             Some(b'C') if line.get(1) == Some(&b' ') => {
                 let base = field(&line[2..], 2).map(|(n, name)| ((n & 0xff) as u8, name));
-                *state = base
-                    .as_ref()
-                    .map_or(Section::None, |(base, _)| Section::Class(*base));
+                *state = base.as_ref().map_or(Section::None, |(base, _)| Section::Class(*base));
                 base.is_some_and(|(base, name)| {
-                    let wanted = wanted
-                        .classes
-                        .iter()
-                        .any(|class| class >> 8 == u16::from(base));
+                    let wanted = wanted.classes.iter().any(|class| class >> 8 == u16::from(base));
                     if wanted {
                         self.classes.insert(u16::from(base) << 8 | 0x00ff, name);
                     }
@@ -113,12 +108,8 @@ impl Names {
             }
             if let Some(device) = pci_ids::Device::from_vid_pid(id.vendor, id.device) {
                 let vendor = device.vendor().name();
-                self.vendors
-                    .entry(id.vendor)
-                    .or_insert_with(|| vendor.to_owned());
-                self.devices
-                    .entry(*id)
-                    .or_insert_with(|| device.name().to_owned());
+                self.vendors.entry(id.vendor).or_insert_with(|| vendor.to_owned());
+                self.devices.entry(*id).or_insert_with(|| device.name().to_owned());
             }
         }
         for vendor in &wanted.vendors {

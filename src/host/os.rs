@@ -77,11 +77,7 @@ pub fn read(root: &Sysroot) -> Os {
     let value = |name: &str| Some(file.value(name).ok()??.scalar().to_owned());
     let mut os = Os {
         id: value("ID"),
-        like: value("ID_LIKE")
-            .unwrap_or_default()
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
+        like: value("ID_LIKE").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
         name: value("PRETTY_NAME").or_else(|| value("NAME")),
         ostree: root.exists("run/ostree-booted").is_present(),
         nixos: root.exists("etc/NIXOS").is_present(),
@@ -101,17 +97,8 @@ fn programs(root: &Sysroot) -> BTreeSet<String> {
         }
     }
     dirs.push("run/current-system/sw/bin");
-    let open: Vec<_> = dirs
-        .into_iter()
-        .filter(|dir| root.exists(dir).is_present())
-        .collect();
-    let has = |name: &&str| {
-        open.iter()
-            .any(|dir| root.exists(&format!("{dir}/{name}")).is_present())
-    };
-    PROGRAMS
-        .iter()
-        .filter(|name| has(name))
-        .map(|name| (*name).to_owned())
-        .collect()
+    let open: Vec<_> = dirs.into_iter().filter(|dir| root.exists(dir).is_present()).collect();
+    let has =
+        |name: &&str| open.iter().any(|dir| root.exists(&format!("{dir}/{name}")).is_present());
+    PROGRAMS.iter().filter(|name| has(name)).map(|name| (*name).to_owned()).collect()
 }

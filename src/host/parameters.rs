@@ -49,9 +49,7 @@ impl Configured {
 
     /// All words, in order.
     pub fn words(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.sources
-            .iter()
-            .flat_map(|source| source.words.iter().map(String::as_str))
+        self.sources.iter().flat_map(|source| source.words.iter().map(String::as_str))
     }
 
     /// True where exactly this word is there.
@@ -61,9 +59,7 @@ impl Configured {
 
     /// The place that has exactly this word.
     pub fn source_of(&self, word: &str) -> Option<&Source> {
-        self.sources
-            .iter()
-            .find(|source| source.words.iter().any(|known| known == word))
+        self.sources.iter().find(|source| source.words.iter().any(|known| known == word))
     }
 
     /// The value that counts for a module parameter: the last one.
@@ -76,14 +72,8 @@ impl Configured {
 
     /// Parts of all comma-separated values of a key.
     pub fn list_value(&self, key: &str) -> Vec<&str> {
-        let values = self
-            .parameters()
-            .filter(|p| p.is(key))
-            .filter_map(|p| p.value);
-        values
-            .flat_map(|value| value.split(','))
-            .filter(|part| !part.is_empty())
-            .collect()
+        let values = self.parameters().filter(|p| p.is(key)).filter_map(|p| p.value);
+        values.flat_map(|value| value.split(',')).filter(|part| !part.is_empty()).collect()
     }
 }
 
@@ -120,10 +110,7 @@ fn grub(host: &Host) -> Configured {
 }
 
 fn words(line: &str) -> Vec<String> {
-    Cmdline::parse(line)
-        .parameters()
-        .map(|parameter| parameter.word.to_owned())
-        .collect()
+    Cmdline::parse(line).parameters().map(|parameter| parameter.word.to_owned()).collect()
 }
 
 /// The entry that runs now where the loader told it, else the default one, else the first.
@@ -134,11 +121,7 @@ fn entries(host: &Host) -> Configured {
     let text = host.files.text(&path).unwrap_or_default();
     let options = crate::config::bls::Entry::parse(text).options();
     Configured {
-        sources: vec![Source {
-            path,
-            name: "options",
-            words: words(&options),
-        }],
+        sources: vec![Source { path, name: "options", words: words(&options) }],
         problems: Vec::new(),
     }
 }
@@ -149,9 +132,8 @@ pub fn current_entry(loader: &Bootloader, host: &Host) -> Option<String> {
     let all: Vec<&str> = host.files.below(&dir).map(|(path, _)| path).collect();
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let selected = host.firmware.efi.entry_selected.as_deref();
-    let by_variable = all
-        .iter()
-        .find(|path| selected.is_some_and(|id| entry_id(&name(path)) == entry_id(id)));
+    let by_variable =
+        all.iter().find(|path| selected.is_some_and(|id| entry_id(&name(path)) == entry_id(id)));
     let release = host.kernel.release.as_deref().unwrap_or_default();
     let by_release = || {
         all.iter().find(|path| {
@@ -168,10 +150,7 @@ pub fn current_entry(loader: &Bootloader, host: &Host) -> Option<String> {
             !words.is_empty() && words.iter().all(|word| active.contains(word))
         })
     };
-    by_variable
-        .or_else(by_release)
-        .or_else(by_options)
-        .map(|path| (*path).to_owned())
+    by_variable.or_else(by_release).or_else(by_options).map(|path| (*path).to_owned())
 }
 
 /// Name of an entry without boot counter and suffix, as the loader compares it.
@@ -183,26 +162,15 @@ fn entry_id(file: &str) -> String {
 /// `user.kernel_options` of /etc/kernelstub/configuration.
 fn kernelstub(host: &Host) -> Configured {
     let path = "etc/kernelstub/configuration";
-    let parsed: Option<serde_json::Value> = host
-        .files
-        .text(path)
-        .and_then(|text| serde_json::from_str(text).ok());
-    let options = parsed
-        .as_ref()
-        .and_then(|json| json.pointer("/user/kernel_options")?.as_array());
+    let parsed: Option<serde_json::Value> =
+        host.files.text(path).and_then(|text| serde_json::from_str(text).ok());
+    let options = parsed.as_ref().and_then(|json| json.pointer("/user/kernel_options")?.as_array());
     let Some(options) = options else {
         return Configured::default();
     };
-    let words = options
-        .iter()
-        .filter_map(|word| Some(word.as_str()?.to_owned()))
-        .collect();
+    let words = options.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect();
     Configured {
-        sources: vec![Source {
-            path: path.to_owned(),
-            name: "user.kernel_options",
-            words,
-        }],
+        sources: vec![Source { path: path.to_owned(), name: "user.kernel_options", words }],
         problems: Vec::new(),
     }
 }

@@ -38,11 +38,7 @@ impl PciAddress {
 
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:04x}:{:02x}:{:02x}.{}",
-            self.domain, self.bus, self.device, self.function
-        )
+        write!(f, "{:04x}:{:02x}:{:02x}.{}", self.domain, self.bus, self.device, self.function)
     }
 }
 
@@ -87,9 +83,7 @@ impl Serialize for PciAddress {
 
 impl<'de> Deserialize<'de> for PciAddress {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -113,15 +107,8 @@ impl FromStr for PciId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (vendor, device) = text.split_once(':').ok_or(())?;
-        let half = |text| {
-            hex(text, 4..=4)
-                .and_then(|n| u16::try_from(n).ok())
-                .ok_or(())
-        };
-        Ok(Self {
-            vendor: half(vendor)?,
-            device: half(device)?,
-        })
+        let half = |text| hex(text, 4..=4).and_then(|n| u16::try_from(n).ok()).ok_or(());
+        Ok(Self { vendor: half(vendor)?, device: half(device)? })
     }
 }
 
@@ -134,8 +121,7 @@ impl Serialize for PciId {
 impl<'de> Deserialize<'de> for PciId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map_err(|()| serde::de::Error::custom("an id is written vvvv:dddd"))
+        text.parse().map_err(|()| serde::de::Error::custom("an id is written vvvv:dddd"))
     }
 }
 
@@ -261,11 +247,7 @@ impl PciDevice {
 
     /// True where all bytes of its identity read as ones, as a device that is gone does.
     pub fn is_dead(&self) -> bool {
-        self.id
-            == PciId {
-                vendor: 0xffff,
-                device: 0xffff,
-            }
+        self.id == PciId { vendor: 0xffff, device: 0xffff }
     }
 }
 
@@ -277,10 +259,7 @@ pub fn is_vfio_driver(driver: &str) -> bool {
 /// Every PCI function, in address order.
 pub fn read(root: &Sysroot) -> Observed<Vec<PciDevice>> {
     root.list(DEVICES).map(|names| {
-        let mut devices: Vec<_> = names
-            .iter()
-            .filter_map(|name| read_device(root, name))
-            .collect();
+        let mut devices: Vec<_> = names.iter().filter_map(|name| read_device(root, name)).collect();
         devices.sort_by_key(|device| device.address);
         devices
     })
@@ -302,47 +281,28 @@ fn read_device(root: &Sysroot, name: &str) -> Option<PciDevice> {
         Observed::Unreadable(_) => return None,
     };
     let Some(identity) = Identity::read(&dir) else {
-        root.note_unreadable(
-            &path,
-            "neither uevent nor vendor, device and class can be read",
-        );
+        root.note_unreadable(&path, "neither uevent nor vendor, device and class can be read");
         return None;
     };
     let number = |name: &str| dir.line(name).into_present();
     let gpu = identity.class.is_gpu();
     Some(PciDevice {
         address,
-        iommu_group: dir
-            .link("iommu_group")
-            .into_present()
-            .and_then(|target| last_number(&target)),
-        upstream: link
-            .present()
-            .map(|target| upstream(target, address))
-            .unwrap_or_default(),
-        revision: dir
-            .line("revision")
-            .and_then(|text| match parse_hex(&text) {
-                Some(revision) => Observed::Present((revision & 0xff) as u8),
-                None => Observed::Unreadable("no revision".to_owned()),
-            }),
+        iommu_group: dir.link("iommu_group").into_present().and_then(|target| last_number(&target)),
+        upstream: link.present().map(|target| upstream(target, address)).unwrap_or_default(),
+        revision: dir.line("revision").and_then(|text| match parse_hex(&text) {
+            Some(revision) => Observed::Present((revision & 0xff) as u8),
+            None => Observed::Unreadable("no revision".to_owned()),
+        }),
         reset_methods: dir
             .line("reset_method")
             .map(|text| text.split_whitespace().map(str::to_owned).collect()),
         power_state: dir.line("power_state"),
         numa_node: number("numa_node").and_then(|text| text.parse().ok()),
-        bars: dir
-            .read("resource")
-            .map(|bytes| bars(&bytes))
-            .into_present()
-            .unwrap_or_default(),
+        bars: dir.read("resource").map(|bytes| bars(&bytes)).into_present().unwrap_or_default(),
         driver_override: number("driver_override")
             .filter(|text| !matches!(text.as_str(), "" | "(null)")),
-        boot_vga: if gpu {
-            dir.line("boot_vga").map(|text| text == "1")
-        } else {
-            Observed::Absent
-        },
+        boot_vga: if gpu { dir.line("boot_vga").map(|text| text == "1") } else { Observed::Absent },
         virtual_function: gpu && dir.link("physfn").is_present(),
         id: identity.id,
         subsystem: identity.subsystem,
@@ -369,9 +329,7 @@ impl Identity {
 
     fn from_uevent(text: &str) -> Option<Self> {
         let value = |key: &str| {
-            text.lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-                .map(str::trim)
+            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim)
         };
         Some(Self {
             id: upper_id(value("PCI_ID")?)?,
@@ -386,10 +344,7 @@ impl Identity {
     fn from_attributes(dir: &Dir<'_>) -> Option<Self> {
         let number = |name: &str| parse_hex(&dir.line(name).into_present()?);
         let half = |name: &str| number(name).and_then(|n| u16::try_from(n).ok());
-        let id = PciId {
-            vendor: half("vendor")?,
-            device: half("device")?,
-        };
+        let id = PciId { vendor: half("vendor")?, device: half("device")? };
         let class = PciClass(number("class")?);
         let subsystem = half("subsystem_vendor")
             .zip(half("subsystem_device"))
@@ -402,14 +357,7 @@ impl Identity {
             class,
             driver: driver.and_then(|target| target.rsplit('/').next().map(str::to_owned)),
             modalias: dir.line("modalias").into_present().unwrap_or_else(|| {
-                modalias(
-                    id,
-                    subsystem.unwrap_or(PciId {
-                        vendor: 0,
-                        device: 0,
-                    }),
-                    class,
-                )
+                modalias(id, subsystem.unwrap_or(PciId { vendor: 0, device: 0 }), class)
             }),
         })
     }
@@ -436,10 +384,7 @@ fn modalias(id: PciId, sub: PciId, class: PciClass) -> String {
 fn upper_id(text: &str) -> Option<PciId> {
     let (vendor, device) = text.split_once(':')?;
     let half = |text| hex(text, 1..=4).and_then(|n| u16::try_from(n).ok());
-    Some(PciId {
-        vendor: half(vendor)?,
-        device: half(device)?,
-    })
+    Some(PciId { vendor: half(vendor)?, device: half(device)? })
 }
 
 fn parse_hex(text: &str) -> Option<u32> {
@@ -474,19 +419,11 @@ fn bars(bytes: &[u8]) -> Vec<Bar> {
         let mut numbers = line.split_whitespace().map(|word| {
             u64::from_str_radix(word.strip_prefix("0x").unwrap_or(word), 16).unwrap_or(0)
         });
-        let (start, end, flags) = (
-            numbers.next().unwrap_or(0),
-            numbers.next().unwrap_or(0),
-            numbers.next().unwrap_or(0),
-        );
+        let (start, end, flags) =
+            (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
         if flags & (MEMORY | IO) != 0 && end >= start && end != 0 {
             let size = (end - start).saturating_add(1);
-            found.push(Bar {
-                index,
-                start,
-                size,
-                memory: flags & MEMORY != 0,
-            });
+            found.push(Bar { index, start, size, memory: flags & MEMORY != 0 });
         }
     }
     found
@@ -501,10 +438,7 @@ mod tests {
     fn addresses_are_strict() {
         let wide: PciAddress = "10000:e0:06.0".parse().unwrap();
         assert_eq!((wide.domain, wide.bus, wide.device), (0x10000, 0xe0, 6));
-        assert_eq!(
-            "07:00.1".parse::<PciAddress>().unwrap().to_string(),
-            "0000:07:00.1"
-        );
+        assert_eq!("07:00.1".parse::<PciAddress>().unwrap().to_string(), "0000:07:00.1");
         for bad in [
             "",
             "07:00",
@@ -531,10 +465,7 @@ mod tests {
         assert_eq!(identity.id.to_string(), "1002:73ff");
         assert_eq!(identity.class.to_string(), "0300");
         let sub = identity.subsystem.unwrap();
-        assert_eq!(
-            modalias(identity.id, sub, identity.class),
-            identity.modalias
-        );
+        assert_eq!(modalias(identity.id, sub, identity.class), identity.modalias);
         assert!(Identity::from_uevent("PCI_ID=xxxx:1\n").is_none());
     }
 
@@ -545,14 +476,8 @@ mod tests {
                      0x0000000000003000 0x000000000000307f 0x0000000000040101\n";
         let found = bars(text);
         assert_eq!(found.len(), 2);
-        assert_eq!(
-            (found[0].index, found[0].size, found[0].memory),
-            (0, 16 << 20, true)
-        );
-        assert_eq!(
-            (found[1].index, found[1].size, found[1].memory),
-            (2, 128, false)
-        );
+        assert_eq!((found[0].index, found[0].size, found[0].memory), (0, 16 << 20, true));
+        assert_eq!((found[1].index, found[1].size, found[1].memory), (2, 128, false));
     }
 
     proptest! {

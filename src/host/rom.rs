@@ -141,11 +141,7 @@ mod tests {
     #[test]
     fn every_image_counts() {
         let rom = two_images();
-        let codes: Vec<u8> = images(&rom)
-            .unwrap()
-            .iter()
-            .map(|image| image.code_type)
-            .collect();
+        let codes: Vec<u8> = images(&rom).unwrap().iter().map(|image| image.code_type).collect();
         assert_eq!(codes, [0, 3]);
         assert_eq!(images(&without_code(&rom).unwrap()), images(&rom));
         assert_eq!(images(&rom[..1024]).unwrap().len(), 1);

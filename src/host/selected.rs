@@ -26,19 +26,12 @@ pub struct IdList {
 impl IdList {
     fn new(path: &str, line: Option<usize>, text: &str) -> Self {
         let entries = parse_ids(text).into_iter().flatten().collect();
-        Self {
-            path: path.to_owned(),
-            line,
-            text: text.to_owned(),
-            entries,
-        }
+        Self { path: path.to_owned(), line, text: text.to_owned(), entries }
     }
 
     /// Whether vfio-pci with this list takes the function.
     pub fn takes(&self, device: &PciDevice) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.matches(function_ids(device)))
+        self.entries.iter().any(|entry| entry.matches(function_ids(device)))
     }
 }
 
@@ -68,11 +61,7 @@ pub fn configured_ids(host: &Host, configured: &Configured) -> Option<IdList> {
     let source = configured.sources.iter().rev().find_map(|source| {
         let word = source.words.iter().rev().find_map(|word| {
             let parameter = crate::config::cmdline::Parameter::parse(word);
-            if parameter.is(IDS) {
-                parameter.value
-            } else {
-                None
-            }
+            if parameter.is(IDS) { parameter.value } else { None }
         })?;
         Some(IdList::new(&source.path, None, word))
     });
@@ -91,8 +80,5 @@ pub fn modprobe_ids(host: &Host) -> Option<IdList> {
 
 /// Addresses in a `passthru.bind=` value; malformed entries are left out.
 pub fn bound_addresses(value: &str) -> Vec<PciAddress> {
-    value
-        .split(',')
-        .filter_map(|entry| entry.split_once('@')?.1.parse().ok())
-        .collect()
+    value.split(',').filter_map(|entry| entry.split_once('@')?.1.parse().ok()).collect()
 }

@@ -47,9 +47,7 @@ impl Uses {
 
     /// Every function with a use.
     pub fn all(&self) -> impl Iterator<Item = (PciAddress, &Use)> {
-        self.by_address
-            .iter()
-            .flat_map(|(address, uses)| uses.iter().map(|u| (*address, u)))
+        self.by_address.iter().flat_map(|(address, uses)| uses.iter().map(|u| (*address, u)))
     }
 
     /// The mount at a mount point.
@@ -61,21 +59,10 @@ impl Uses {
 /// Reads mounts, swap, block devices, network interfaces and input devices.
 pub fn read(root: &Sysroot) -> Uses {
     let mounts_text = root.text("proc/self/mounts");
-    let mounts_text = if mounts_text.is_absent() {
-        root.text("proc/mounts")
-    } else {
-        mounts_text
-    };
+    let mounts_text = if mounts_text.is_absent() { root.text("proc/mounts") } else { mounts_text };
     let mut uses = Uses {
-        mounts: mounts_text
-            .present()
-            .map(|text| mounts::parse(text))
-            .unwrap_or_default(),
-        fstab: root
-            .text("etc/fstab")
-            .present()
-            .map(|text| mounts::parse(text))
-            .unwrap_or_default(),
+        mounts: mounts_text.present().map(|text| mounts::parse(text)).unwrap_or_default(),
+        fstab: root.text("etc/fstab").present().map(|text| mounts::parse(text)).unwrap_or_default(),
         ..Uses::default()
     };
     disks(root, &mut uses);
@@ -87,10 +74,7 @@ pub fn read(root: &Sysroot) -> Uses {
 fn disks(root: &Sysroot, uses: &mut Uses) {
     let blocks = blocks(root);
     let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mounted = uses
-        .mounts
-        .iter()
-        .map(|mount| (mount.source.clone(), mount.target.clone()));
+    let mounted = uses.mounts.iter().map(|mount| (mount.source.clone(), mount.target.clone()));
     for (device, point) in mounted.chain(swaps(root)).collect::<Vec<_>>() {
         let Some(name) = device.strip_prefix("/dev/") else {
             continue;
@@ -114,10 +98,7 @@ fn disks(root: &Sysroot, uses: &mut Uses) {
         uses.by_address
             .entry(*address)
             .or_default()
-            .push(Use::Disk {
-                name: name.clone(),
-                mounted,
-            });
+            .push(Use::Disk { name: name.clone(), mounted });
     }
 }
 
@@ -131,10 +112,7 @@ fn blocks(root: &Sysroot) -> BTreeMap<String, Option<PciAddress>> {
             {
                 continue;
             }
-            let target = root
-                .link(&format!("{class}/{name}"))
-                .into_present()
-                .unwrap_or_default();
+            let target = root.link(&format!("{class}/{name}")).into_present().unwrap_or_default();
             let address = address_in(&target).or_else(|| nvme_controller(root, &name));
             found.insert(name, address);
         }
@@ -146,9 +124,7 @@ fn blocks(root: &Sysroot) -> BTreeMap<String, Option<PciAddress>> {
 /// (drivers/nvme/host/multipath.c); its controller still names the PCI function.
 fn nvme_controller(root: &Sysroot, name: &str) -> Option<PciAddress> {
     let number = name.strip_prefix("nvme")?.split('n').next()?;
-    let target = root
-        .link(&format!("sys/class/nvme/nvme{number}"))
-        .into_present()?;
+    let target = root.link(&format!("sys/class/nvme/nvme{number}")).into_present()?;
     address_in(&target)
 }
 
@@ -159,14 +135,9 @@ fn is_partition(blocks: &BTreeMap<String, Option<PciAddress>>, name: &str) -> bo
 /// The disk that a block device name is a partition of, or itself.
 fn whole_disk(blocks: &BTreeMap<String, Option<PciAddress>>, name: &str) -> Option<String> {
     let digits = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let with_p = digits
-        .strip_suffix('p')
-        .filter(|d| d.ends_with(|c: char| c.is_ascii_digit()));
+    let with_p = digits.strip_suffix('p').filter(|d| d.ends_with(|c: char| c.is_ascii_digit()));
     let candidates = [with_p.unwrap_or(digits), name];
-    candidates
-        .iter()
-        .find(|disk| blocks.contains_key(**disk))
-        .map(|disk| (*disk).to_owned())
+    candidates.iter().find(|disk| blocks.contains_key(**disk)).map(|disk| (*disk).to_owned())
 }
 
 /// Physical disks below a device name: partitions, mappers and arrays are followed.
@@ -186,10 +157,7 @@ fn disks_of(
         _ => return vec![name],
     };
     let slaves = slaves.into_present().unwrap_or_default();
-    slaves
-        .iter()
-        .flat_map(|slave| disks_of(root, blocks, slave, depth + 1))
-        .collect()
+    slaves.iter().flat_map(|slave| disks_of(root, blocks, slave, depth + 1)).collect()
 }
 
 fn mapper_block(
@@ -209,10 +177,7 @@ fn mapper_block(
 
 fn swaps(root: &Sysroot) -> Vec<(String, String)> {
     let text = root.text("proc/swaps").into_present().unwrap_or_default();
-    let devices = text
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_whitespace().next());
+    let devices = text.lines().skip(1).filter_map(|line| line.split_whitespace().next());
     devices
         .filter(|name| name.starts_with("/dev/"))
         .map(|name| (name.to_owned(), "swap".to_owned()))
@@ -220,22 +185,12 @@ fn swaps(root: &Sysroot) -> Vec<(String, String)> {
 }
 
 fn networks(root: &Sysroot, uses: &mut Uses) {
-    for name in root
-        .list("sys/class/net")
-        .into_present()
-        .unwrap_or_default()
-    {
-        let target = root
-            .link(&format!("sys/class/net/{name}"))
-            .into_present()
-            .unwrap_or_default();
+    for name in root.list("sys/class/net").into_present().unwrap_or_default() {
+        let target = root.link(&format!("sys/class/net/{name}")).into_present().unwrap_or_default();
         if let Some(address) = address_in(&target) {
             let state = root.line(&format!("sys/class/net/{name}/operstate"));
             let up = state.present().is_some_and(|state| state == "up");
-            uses.by_address
-                .entry(address)
-                .or_default()
-                .push(Use::Network { name, up });
+            uses.by_address.entry(address).or_default().push(Use::Network { name, up });
         }
     }
 }

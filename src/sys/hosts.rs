@@ -14,8 +14,5 @@ include!("hosts.in");
 
 /// The recorded host of that name; `None` where there is none.
 pub fn host_tree(name: &str) -> Option<Result<Tree, TreeError>> {
-    HOSTS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| Tree::parse(text))
+    HOSTS.iter().find(|(known, _)| *known == name).map(|(_, text)| Tree::parse(text))
 }

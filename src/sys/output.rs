@@ -39,10 +39,7 @@ pub fn environment(name: &str) -> Option<String> {
 /// # Errors
 /// The file exists, or its directory cannot be written.
 pub fn create_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -58,24 +58,12 @@ impl Recording {
                 Seen::Space(space) => tree.insert_space(&path, space),
                 Seen::File(bytes, meta) => {
                     let old = meta_at(&tree, &real);
-                    tree.insert(
-                        &real,
-                        Node::File {
-                            bytes,
-                            meta: meta.or(old),
-                        },
-                    );
+                    tree.insert(&real, Node::File { bytes, meta: meta.or(old) });
                 }
                 Seen::Unreadable(reason) => put_if_less(&mut tree, &real, Node::Unreadable(reason)),
                 Seen::Present(meta) => match (tree.look(&real).cloned(), meta) {
                     (Some(Node::File { bytes, .. }), Some(meta)) => {
-                        tree.insert(
-                            &real,
-                            Node::File {
-                                bytes,
-                                meta: Some(meta),
-                            },
-                        );
+                        tree.insert(&real, Node::File { bytes, meta: Some(meta) });
                     }
                     (_, meta) => put_if_less(&mut tree, &real, Node::Present(meta)),
                 },

@@ -52,24 +52,13 @@ pub struct Meta {
 
 impl Default for Meta {
     fn default() -> Self {
-        Self {
-            kind: FileKind::File,
-            size: 0,
-            mtime: 0,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-        }
+        Self { kind: FileKind::File, size: 0, mtime: 0, mode: 0o644, uid: 0, gid: 0 }
     }
 }
 
 impl fmt::Display for Meta {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "size={} mtime={} mode={:04o}",
-            self.size, self.mtime, self.mode
-        )?;
+        write!(f, "size={} mtime={} mode={:04o}", self.size, self.mtime, self.mode)?;
         if self.kind == FileKind::Other {
             f.write_str(" kind=other")?;
         }
@@ -174,10 +163,7 @@ impl Sysroot {
     /// # Errors
     /// The path cannot be opened, or is a file that is no capture.
     pub fn open(path: &Path) -> Result<Self, OpenRootError> {
-        let fail = |source: std::io::Error| OpenRootError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let fail = |source: std::io::Error| OpenRootError::Open { path: path.to_owned(), source };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
         let stat = rustix::fs::fstat(&fd).map_err(|e| fail(e.into()))?;
@@ -187,10 +173,7 @@ impl Sysroot {
             return Ok(Self::new(Source::Directory(fd), live));
         }
         let bytes = read_all(&fd).map_err(|reason| fail(std::io::Error::other(reason)))?;
-        let capture = |source| OpenRootError::Capture {
-            path: path.to_owned(),
-            source,
-        };
+        let capture = |source| OpenRootError::Capture { path: path.to_owned(), source };
         let text = String::from_utf8(bytes).map_err(|_| capture(TreeError::NotATree))?;
         Ok(Self::from_tree(Tree::parse(&text).map_err(capture)?))
     }
@@ -201,12 +184,7 @@ impl Sysroot {
     }
 
     fn new(source: Source, live: bool) -> Self {
-        Self {
-            source,
-            live,
-            recording: RefCell::new(None),
-            unreadable: RefCell::new(Vec::new()),
-        }
+        Self { source, live, recording: RefCell::new(None), unreadable: RefCell::new(Vec::new()) }
     }
 
     /// True for the running system: reading some attributes there touches hardware.
@@ -350,10 +328,7 @@ impl Sysroot {
             Source::Tree(tree) => match tree.look(path) {
                 Some(Node::Present(meta)) => Observed::Present(meta.clone().unwrap_or_default()),
                 Some(Node::File { bytes, meta }) => {
-                    let plain = || Meta {
-                        size: bytes.len() as u64,
-                        ..Meta::default()
-                    };
+                    let plain = || Meta { size: bytes.len() as u64, ..Meta::default() };
                     Observed::Present(meta.clone().unwrap_or_else(plain))
                 }
                 Some(Node::Dir) => Observed::Present(Meta {
@@ -447,11 +422,7 @@ impl Sysroot {
                 }
             }
         };
-        Observed::Present(Dir {
-            root: self,
-            path: path.to_owned(),
-            place,
-        })
+        Observed::Present(Dir { root: self, path: path.to_owned(), place })
     }
 
     fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
@@ -528,9 +499,7 @@ impl Dir<'_> {
                 }
             }
         };
-        self.root.keep(&self.at(name), &seen, |bytes| {
-            Seen::File(bytes.clone(), None)
-        });
+        self.root.keep(&self.at(name), &seen, |bytes| Seen::File(bytes.clone(), None));
         seen
     }
 
@@ -548,8 +517,7 @@ impl Dir<'_> {
             Ok(target) => Observed::Present(target.to_string_lossy().into_owned()),
             Err(errno) => failed(errno),
         };
-        self.root
-            .keep(&self.at(name), &seen, |target| Seen::Link(target.clone()));
+        self.root.keep(&self.at(name), &seen, |target| Seen::Link(target.clone()));
         seen
     }
 
@@ -559,21 +527,13 @@ impl Dir<'_> {
 }
 
 fn join(dir: &str, name: &str) -> String {
-    if dir.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{dir}/{name}")
-    }
+    if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
 fn open_in(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = if path.is_empty() { "." } else { path };
     let flags = flags | OFlags::CLOEXEC;
-    let flags = if flags.contains(OFlags::PATH) {
-        flags
-    } else {
-        flags | OFlags::NONBLOCK
-    };
+    let flags = if flags.contains(OFlags::PATH) { flags } else { flags | OFlags::NONBLOCK };
     rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
 }
 
@@ -665,10 +625,7 @@ fn reason(errno: Errno) -> String {
 }
 
 fn first_line(bytes: Vec<u8>) -> String {
-    let line = bytes
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     String::from_utf8_lossy(line).trim().to_owned()
 }
 

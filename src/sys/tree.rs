@@ -100,37 +100,25 @@ impl Tree {
 
     /// Every link with its target, in path order.
     pub fn links(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.links
-            .iter()
-            .map(|(path, target)| (path.as_str(), target.as_str()))
+        self.links.iter().map(|(path, target)| (path.as_str(), target.as_str()))
     }
 
     /// Every recorded free space with its path.
     pub fn spaces(&self) -> impl Iterator<Item = (&str, &Space)> {
-        self.spaces
-            .iter()
-            .map(|(path, space)| (path.as_str(), space))
+        self.spaces.iter().map(|(path, space)| (path.as_str(), space))
     }
 
     /// The node a path leads to, following links inside the tree.
     pub fn look(&self, path: &str) -> Option<&Node> {
         let real = self.resolve(path)?;
-        if real.is_empty() {
-            Some(&Node::Dir)
-        } else {
-            self.nodes.get(&real)
-        }
+        if real.is_empty() { Some(&Node::Dir) } else { self.nodes.get(&real) }
     }
 
     /// The target text of the link at a path (links of parent directories are followed).
     pub fn link(&self, path: &str) -> Option<&str> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = self.resolve(parent)?;
-        let key = if parent.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{parent}/{name}")
-        };
+        let key = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
         self.links.get(&key).map(String::as_str)
     }
 
@@ -142,11 +130,7 @@ impl Tree {
     /// Names of the entries of a directory, sorted.
     pub fn list(&self, path: &str) -> Option<Vec<String>> {
         let real = self.resolve(path)?;
-        let prefix = if real.is_empty() {
-            String::new()
-        } else {
-            format!("{real}/")
-        };
+        let prefix = if real.is_empty() { String::new() } else { format!("{real}/") };
         let is_dir = real.is_empty() || matches!(self.nodes.get(&real), Some(Node::Dir));
         let mut names = BTreeSet::new();
         for keys in [below(&self.nodes, &prefix), below(&self.links, &prefix)] {
@@ -175,11 +159,7 @@ impl Tree {
                         if followed > MAX_LINKS {
                             return None;
                         }
-                        real.truncate(if target.starts_with('/') {
-                            0
-                        } else {
-                            parent_len
-                        });
+                        real.truncate(if target.starts_with('/') { 0 } else { parent_len });
                         todo.extend(target.split('/').rev());
                     }
                 }
@@ -217,18 +197,13 @@ impl Tree {
                 done.close(&mut tree).map_err(bad)?;
             }
             if let Some(comment) = line.strip_prefix('#') {
-                tree.header
-                    .push(comment.strip_prefix(' ').unwrap_or(comment).to_owned());
+                tree.header.push(comment.strip_prefix(' ').unwrap_or(comment).to_owned());
             } else if !line.is_empty() {
                 block = tree.parse_entry(line).map_err(bad)?;
             }
         }
         if let Some(done) = block.take() {
-            let end = |reason| TreeError::Line {
-                line: 0,
-                reason,
-                text: "end of file".into(),
-            };
+            let end = |reason| TreeError::Line { line: 0, reason, text: "end of file".into() };
             done.close(&mut tree).map_err(end)?;
         }
         Ok(tree)
@@ -246,19 +221,12 @@ impl Tree {
         }
         if dir {
             self.insert(&path, Node::Dir);
-            return if rest.is_empty() {
-                Ok(None)
-            } else {
-                Err("text behind a directory")
-            };
+            return if rest.is_empty() { Ok(None) } else { Err("text behind a directory") };
         }
         let (meta, rest) = match rest.strip_prefix('{') {
             Some(rest) => {
                 let (words, rest) = rest.split_once('}').ok_or("`{` without `}`")?;
-                (
-                    Some(Meta::parse(words).ok_or("unknown attribute")?),
-                    rest.trim_start(),
-                )
+                (Some(Meta::parse(words).ok_or("unknown attribute")?), rest.trim_start())
             }
             None => (None, rest),
         };
@@ -269,13 +237,7 @@ impl Tree {
                 let bytes = format!("{value}\n").into_bytes();
                 self.insert(&path, Node::File { bytes, meta });
             }
-            "empty" => self.insert(
-                &path,
-                Node::File {
-                    bytes: Vec::new(),
-                    meta,
-                },
-            ),
+            "empty" => self.insert(&path, Node::File { bytes: Vec::new(), meta }),
             "present" => self.insert(&path, Node::Present(meta)),
             "unreadable" => self.insert(&path, Node::Unreadable(value.to_owned())),
             "space" => {
@@ -315,11 +277,7 @@ impl Tree {
                     let _ = writeln!(out, "{name} unreadable {}", reason.replace('\n', " "));
                 }
                 Node::File { bytes, meta } => {
-                    render_file(
-                        &mut out,
-                        &format!("{name}{}", attributes(meta.as_ref())),
-                        bytes,
-                    );
+                    render_file(&mut out, &format!("{name}{}", attributes(meta.as_ref())), bytes);
                 }
             }
         }
@@ -366,13 +324,7 @@ struct Block {
 
 impl Block {
     fn new(path: String, meta: Option<Meta>, encoding: Encoding) -> Self {
-        Self {
-            path,
-            meta,
-            encoding,
-            text: String::new(),
-            ended: false,
-        }
+        Self { path, meta, encoding, text: String::new(), ended: false }
     }
 
     fn push(&mut self, body: &str) -> Result<(), &'static str> {
@@ -397,26 +349,15 @@ impl Block {
     fn close(self, tree: &mut Tree) -> Result<(), &'static str> {
         let bytes = match self.encoding {
             Encoding::Text => self.text.into_bytes(),
-            Encoding::Base64 => BASE64
-                .decode(&self.text)
-                .map_err(|_| "damaged base64 content")?,
+            Encoding::Base64 => BASE64.decode(&self.text).map_err(|_| "damaged base64 content")?,
         };
-        tree.insert(
-            &self.path,
-            Node::File {
-                bytes,
-                meta: self.meta,
-            },
-        );
+        tree.insert(&self.path, Node::File { bytes, meta: self.meta });
         Ok(())
     }
 }
 
 fn render_file(out: &mut String, name: &str, bytes: &[u8]) {
-    let plain = |text: &&str| {
-        text.chars()
-            .all(|c| c == '\n' || c == '\t' || !c.is_control())
-    };
+    let plain = |text: &&str| text.chars().all(|c| c == '\n' || c == '\t' || !c.is_control());
     let Some(text) = std::str::from_utf8(bytes).ok().filter(plain) else {
         let _ = writeln!(out, "{name} base64:");
         for chunk in BASE64.encode(bytes).as_bytes().chunks(76) {
@@ -428,9 +369,8 @@ fn render_file(out: &mut String, name: &str, bytes: &[u8]) {
         let _ = writeln!(out, "{name} empty");
         return;
     }
-    if let Some(line) = text
-        .strip_suffix('\n')
-        .filter(|line| !line.is_empty() && !line.contains('\n'))
+    if let Some(line) =
+        text.strip_suffix('\n').filter(|line| !line.is_empty() && !line.contains('\n'))
     {
         let _ = writeln!(out, "{name} = {line}");
         return;
@@ -472,9 +412,7 @@ fn decode(text: &str) -> Option<String> {
             out.push(byte);
         }
     }
-    String::from_utf8(out)
-        .ok()
-        .filter(|path| !path.contains('\0'))
+    String::from_utf8(out).ok().filter(|path| !path.contains('\0'))
 }
 
 #[cfg(test)]
@@ -485,38 +423,17 @@ mod tests {
     fn sample() -> Tree {
         let mut tree = Tree::default();
         tree.header.push("a machine".into());
-        tree.insert(
-            "sys/a b/%x",
-            Node::File {
-                bytes: b"1\n".to_vec(),
-                meta: None,
-            },
-        );
-        tree.insert(
-            "etc/conf",
-            Node::File {
-                bytes: b"x\r\ny".to_vec(),
-                meta: None,
-            },
-        );
+        tree.insert("sys/a b/%x", Node::File { bytes: b"1\n".to_vec(), meta: None });
+        tree.insert("etc/conf", Node::File { bytes: b"x\r\ny".to_vec(), meta: None });
         tree.insert(
             "etc/two",
-            Node::File {
-                bytes: b"x\n\ny".to_vec(),
-                meta: Meta::parse("mode=0600"),
-            },
+            Node::File { bytes: b"x\n\ny".to_vec(), meta: Meta::parse("mode=0600") },
         );
         tree.insert("boot/img", Node::Present(Meta::parse("size=12 mtime=-3")));
         tree.insert("sys/none", Node::Dir);
         tree.insert_link("lib", "/usr/lib");
         tree.insert_link("usr/lib/up", "../../../../sys");
-        tree.insert(
-            "usr/lib/file",
-            Node::File {
-                bytes: vec![],
-                meta: None,
-            },
-        );
+        tree.insert("usr/lib/file", Node::File { bytes: vec![], meta: None });
         tree.insert("root", Node::Unreadable("permission denied".into()));
         tree.insert_space("boot", Space { free: 1, total: 2 });
         tree
@@ -535,10 +452,7 @@ mod tests {
         assert_eq!(tree.resolve("lib/up/none").as_deref(), Some("sys/none"));
         assert_eq!(tree.link("lib/up"), Some("../../../../sys"));
         assert!(matches!(tree.look("lib/file"), Some(Node::File { .. })));
-        assert_eq!(
-            tree.list("lib"),
-            Some(vec!["file".to_owned(), "up".to_owned()])
-        );
+        assert_eq!(tree.list("lib"), Some(vec!["file".to_owned(), "up".to_owned()]));
         let mut knot = Tree::default();
         knot.insert_link("a", "b");
         knot.insert_link("b", "a");
@@ -549,33 +463,20 @@ mod tests {
     fn damage_is_named_by_line() {
         for (text, want) in [
             ("", TreeError::NotATree),
-            (
-                "passthru-tree 1\n  |x",
-                line(2, "text that belongs to no file", "  |x"),
-            ),
-            (
-                "passthru-tree 1\na base64:\n  +!",
-                line(0, "damaged base64 content", "end of file"),
-            ),
+            ("passthru-tree 1\n  |x", line(2, "text that belongs to no file", "  |x")),
+            ("passthru-tree 1\na base64:\n  +!", line(0, "damaged base64 content", "end of file")),
             (
                 "passthru-tree 1\n../a = x",
                 line(2, "a path that is not plain and relative", "../a = x"),
             ),
-            (
-                "passthru-tree 1\na ? x",
-                line(2, "an entry of no known form", "a ? x"),
-            ),
+            ("passthru-tree 1\na ? x", line(2, "an entry of no known form", "a ? x")),
         ] {
             assert_eq!(Tree::parse(text), Err(want), "{text:?}");
         }
     }
 
     fn line(line: usize, reason: &'static str, text: &str) -> TreeError {
-        TreeError::Line {
-            line,
-            reason,
-            text: text.to_owned(),
-        }
+        TreeError::Line { line, reason, text: text.to_owned() }
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 
 use super::super::{EditError, NotUnderstood};
 use super::word::Word;
-use super::{Assignments, RawValue, Value};
+use super::{Assignment, Assignments, RawValue, Value};
 
 /// At which end of a value words are added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,7 @@ enum End {
     Back,
 }
 
+const MIXTURE: &str = "the variable is assigned as a string and as an array";
 const CHECK: &str = "an edit here would not have the intended effect";
 
 impl Assignments {
@@ -41,9 +42,7 @@ impl Assignments {
         if let Some(Value::Array(_)) = self.value(name)? {
             return self.append_items(name, words);
         }
-        self.add(name, words, End::Back, |line| {
-            format!("{name}=\"${name} {line}\"")
-        })
+        self.add(name, words, End::Back, |line| format!("{name}=\"${name} {line}\""))
     }
 
     /// Adds items at the end of an array, or words at the end of a plain string.
@@ -79,6 +78,7 @@ impl Assignments {
         for word in words {
             check_word(word)?;
         }
+        self.refuse_mixture(name)?;
         let old = self.value(name)?;
         let missing = self.missing(name, words)?;
         if missing.is_empty() {
@@ -98,6 +98,18 @@ impl Assignments {
         Ok(self.checked(&text, name, &wanted)?)
     }
 
+    /// A string assigned to an array replaces its first item, blanks and all: words
+    /// and items cannot be told apart there.
+    fn refuse_mixture(&self, name: &str) -> Result<(), NotUnderstood> {
+        let is_array = |own: &Assignment| matches!(own.value, RawValue::Array(_));
+        let mut all = self.assignments(name);
+        let first = all.next().map(|(_, own)| is_array(own));
+        match all.find(|(_, own)| Some(is_array(own)) != first) {
+            Some((start, _)) => Err(NotUnderstood::at(&self.text, start, MIXTURE)),
+            None => Ok(()),
+        }
+    }
+
     /// Where to insert, if `name` is assigned once, plainly, and with room for words.
     fn place(&self, name: &str, end: End) -> Option<(usize, Insertion)> {
         let mut all = self.assignments(name);
@@ -109,11 +121,7 @@ impl Assignments {
             // Filled in, this line could not be told from one of our own on removal.
             RawValue::Scalar(word) if is_bare_reference(word) => None,
             RawValue::Scalar(word) => {
-                let at = if end == End::Front {
-                    word.first_quote
-                } else {
-                    word.last_quote
-                };
+                let at = if end == End::Front { word.first_quote } else { word.last_quote };
                 Some((at?, Insertion::at(end, word.units.is_empty())))
             }
             RawValue::Array(array) => {
@@ -121,10 +129,7 @@ impl Assignments {
                     End::Front => array.items.first().map(|item| item.range().start),
                     End::Back => array.items.last().map(|item| item.range().end),
                 };
-                Some((
-                    item.unwrap_or(array.open),
-                    Insertion::at(end, item.is_none()),
-                ))
+                Some((item.unwrap_or(array.open), Insertion::at(end, item.is_none())))
             }
         }
     }
@@ -150,10 +155,7 @@ impl Assignments {
         if words == wanted {
             return Ok(edited);
         }
-        let at = self
-            .assignments(name)
-            .last()
-            .map_or(self.text.len(), |(start, _)| start);
+        let at = self.assignments(name).last().map_or(self.text.len(), |(start, _)| start);
         Err(NotUnderstood::at(&self.text, at, CHECK))
     }
 }

@@ -77,10 +77,7 @@ pub(super) fn extent(text: &str, start: usize) -> Extent {
         scan.at = text.len();
         scan.reach = Reach::Everything(UNBALANCED);
     }
-    Extent {
-        end: scan.at,
-        reach: scan.reach,
-    }
+    Extent { end: scan.at, reach: scan.reach }
 }
 
 impl Scan<'_> {
@@ -141,10 +138,7 @@ impl Scan<'_> {
                 let length = rest.iter().position(|&b| b == b'\n');
                 let line = rest.get(..length.unwrap_or(rest.len()))?;
                 self.at += length.map_or(rest.len(), |length| length + 1);
-                let tabs = line
-                    .iter()
-                    .take_while(|&&b| strip_tabs && b == b'\t')
-                    .count();
+                let tabs = line.iter().take_while(|&&b| strip_tabs && b == b'\t').count();
                 if line.get(tabs..) == Some(&end[..]) {
                     break;
                 }

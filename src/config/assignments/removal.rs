@@ -34,10 +34,7 @@ impl Assignments {
     }
 
     fn whole_line(&self, range: &Range<usize>) -> Range<usize> {
-        let ended = self
-            .text
-            .get(range.clone())
-            .is_some_and(|line| line.ends_with('\n'));
+        let ended = self.text.get(range.clone()).is_some_and(|line| line.ends_with('\n'));
         range.start - usize::from(!ended && range.start > 0)..range.end
     }
 }
@@ -54,11 +51,8 @@ impl Assignment {
 
 impl Word {
     fn cuts(&self, words: &[&str]) -> Vec<Range<usize>> {
-        let blank = |i: usize| {
-            self.units
-                .get(i)
-                .is_some_and(|u| matches!(u.character, Some(' ' | '\t')))
-        };
+        let blank =
+            |i: usize| self.units.get(i).is_some_and(|u| matches!(u.character, Some(' ' | '\t')));
         let divides =
             |i: usize| blank(i) || self.units.get(i).is_some_and(|u| u.character == Some('\n'));
         let mut found: Vec<Range<usize>> = Vec::new();
@@ -69,21 +63,14 @@ impl Word {
             }
         }
         let text = |range: &Range<usize>| -> Option<String> {
-            self.units
-                .get(range.clone())?
-                .iter()
-                .map(|u| u.character)
-                .collect()
+            self.units.get(range.clone())?.iter().map(|u| u.character).collect()
         };
         let wanted = |i: usize| {
             let own = found.get(i).and_then(text);
             own.is_some_and(|own| words.contains(&own.as_str()))
         };
         let units = cuts(&found, wanted, blank).into_iter().flatten();
-        units
-            .filter_map(|i| self.units.get(i))
-            .map(|unit| unit.raw.clone())
-            .collect()
+        units.filter_map(|i| self.units.get(i)).map(|unit| unit.raw.clone()).collect()
     }
 }
 
@@ -116,10 +103,8 @@ impl Array {
 
 fn without_within(text: &str, range: &Range<usize>, cuts: &[Range<usize>]) -> String {
     let line = text.get(range.clone()).unwrap_or_default();
-    let shifted: Vec<_> = cuts
-        .iter()
-        .map(|cut| cut.start - range.start..cut.end - range.start)
-        .collect();
+    let shifted: Vec<_> =
+        cuts.iter().map(|cut| cut.start - range.start..cut.end - range.start).collect();
     without(line, &shifted)
 }
 

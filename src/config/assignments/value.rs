@@ -17,10 +17,9 @@ impl Value {
     /// The words of a string split at blanks, or the items of an array.
     pub fn words(&self) -> Vec<&str> {
         match self {
-            Value::Scalar(text) => text
-                .split([' ', '\t', '\n'])
-                .filter(|w| !w.is_empty())
-                .collect(),
+            Value::Scalar(text) => {
+                text.split([' ', '\t', '\n']).filter(|w| !w.is_empty()).collect()
+            }
             Value::Array(items) => items.iter().map(String::as_str).collect(),
         }
     }

@@ -137,9 +137,8 @@ impl<'a> Cursor<'a> {
 
     pub fn name(&mut self) -> Option<&'a str> {
         let rest = self.rest();
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(rest.len());
         let name = rest.get(..end)?;
         let valid = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         self.at += if valid { end } else { 0 };
@@ -173,14 +172,8 @@ impl<'a> Cursor<'a> {
         let quoted = self.eat(&format!("\"${{{name}[@]}}\""));
         if quoted || self.eat(&format!("${{{name}[@]}}")) {
             let range = start..self.at;
-            let ends = self
-                .peek()
-                .is_some_and(|c| matches!(c, ' ' | '\t' | '\n' | ')'));
-            return if ends {
-                Ok(Item::Spread { quoted, range })
-            } else {
-                Err(SUBSTITUTION)
-            };
+            let ends = self.peek().is_some_and(|c| matches!(c, ' ' | '\t' | '\n' | ')'));
+            return if ends { Ok(Item::Spread { quoted, range }) } else { Err(SUBSTITUTION) };
         }
         let word = self.word(name, Place::Item)?;
         if word.range.is_empty() {
@@ -193,10 +186,7 @@ impl<'a> Cursor<'a> {
         let mut word = Word::default();
         let start = self.at;
         while let Some(c) = self.peek() {
-            if matches!(
-                c,
-                ' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>'
-            ) {
+            if matches!(c, ' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>') {
                 break;
             }
             word.last_quote = None;
@@ -206,11 +196,7 @@ impl<'a> Cursor<'a> {
                     if self.at == start + 1 {
                         word.first_quote = Some(self.at);
                     }
-                    let own = if place == Place::Scalar {
-                        Some(name)
-                    } else {
-                        None
-                    };
+                    let own = if place == Place::Scalar { Some(name) } else { None };
                     self.quoted(c, own, &mut word.units)?;
                     word.last_quote = Some(self.at - 1);
                 }
@@ -230,10 +216,7 @@ impl<'a> Cursor<'a> {
     fn unit(&mut self, c: char, width: usize, units: &mut Vec<Unit>) {
         let raw = self.at..self.at + width;
         self.at += width;
-        units.push(Unit {
-            character: Some(c),
-            raw,
-        });
+        units.push(Unit { character: Some(c), raw });
     }
 
     /// A backslash outside quotes.
@@ -287,10 +270,7 @@ impl<'a> Cursor<'a> {
             return Err(SUBSTITUTION);
         }
         let raw = start..self.at;
-        units.push(Unit {
-            character: None,
-            raw,
-        });
+        units.push(Unit { character: None, raw });
         Ok(())
     }
 }

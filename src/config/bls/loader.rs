@@ -35,10 +35,7 @@ impl LoaderConf {
         let default = conf.values("default").into_iter().rfind(usable);
         LoaderConf {
             default: default.map(str::to_lowercase),
-            timeout: timeouts
-                .filter_map(timeout)
-                .next_back()
-                .unwrap_or(Timeout::Unset),
+            timeout: timeouts.filter_map(timeout).next_back().unwrap_or(Timeout::Unset),
         }
     }
 }
@@ -69,9 +66,7 @@ pub fn default_entry<'a>(entries: &'a [Listed], default: Option<&str>) -> Option
         return None;
     }
     let selected = pattern.and_then(|pattern| {
-        let mut fitting = ordered
-            .iter()
-            .filter(|entry| glob::matches(&pattern, &entry.id));
+        let mut fitting = ordered.iter().filter(|entry| glob::matches(&pattern, &entry.id));
         fitting.next().copied()
     });
     selected.or(ordered.first().copied())

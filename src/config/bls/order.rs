@@ -88,10 +88,7 @@ pub fn split_counter(file: &str) -> (String, Option<(u64, u64)>) {
     let number = |text: &str| -> Option<u64> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         // systemd refuses counters that do not fit a C int.
-        let number = text
-            .parse::<u64>()
-            .ok()
-            .filter(|n| i32::try_from(*n).is_ok());
+        let number = text.parse::<u64>().ok().filter(|n| i32::try_from(*n).is_ok());
         number.filter(|_| digits)
     };
     let (left, done) = counter.split_once('-').unwrap_or((counter, "0"));
@@ -118,10 +115,7 @@ pub fn fallback_name(
     let stem = name.strip_suffix(".conf").unwrap_or(&name);
     // A leading `~` makes a name older than any other. Not the first choice, since
     // it looks like a backup file.
-    let names = [
-        format!("{stem}-fallback.conf"),
-        format!("~{stem}-fallback.conf"),
-    ];
+    let names = [format!("{stem}-fallback.conf"), format!("~{stem}-fallback.conf")];
     let judge = |name: &String| {
         let listed = Listed::new(name, entry)?;
         let taken = existing.iter().any(|own| own.id == listed.id);
@@ -133,10 +127,8 @@ pub fn fallback_name(
         let last = last.is_some_and(|last| last.id == listed.id);
         (!taken && selected != listed.id).then_some(last)
     };
-    let judged: Vec<_> = names
-        .iter()
-        .filter_map(|name| judge(name).map(|last| (name, last)))
-        .collect();
+    let judged: Vec<_> =
+        names.iter().filter_map(|name| judge(name).map(|last| (name, last))).collect();
     let best = judged.iter().find(|(_, last)| *last).or(judged.first());
     best.map(|(name, _)| (*name).clone())
 }

@@ -11,10 +11,7 @@ fn keys_are_read_in_order() {
     assert_eq!(entry.value("title"), Some("Arch Linux"));
     assert_eq!(entry.values("initrd"), ["/ucode.img", "/initrd.img"]);
     assert_eq!(entry.options(), "root=UUID=1 rw quiet splash");
-    assert_eq!(
-        Entry::parse("title \"A b\"\r\nx\n").values("title"),
-        ["A b"]
-    );
+    assert_eq!(Entry::parse("title \"A b\"\r\nx\n").values("title"), ["A b"]);
     assert_eq!(Entry::parse("title\nlinux /x").value("title"), None);
 }
 
@@ -22,10 +19,7 @@ fn keys_are_read_in_order() {
 fn words_go_to_the_last_options_line_and_leave_no_trace() {
     let entry = Entry::parse(ENTRY);
     let more = entry.add_options(&["rw", "iommu=pt", "a"]).unwrap();
-    assert!(
-        more.render()
-            .ends_with("options   quiet splash iommu=pt a  \n")
-    );
+    assert!(more.render().ends_with("options   quiet splash iommu=pt a  \n"));
     assert_eq!(more.add_options(&["a"]).unwrap(), more);
     assert_eq!(more.remove_options(&["iommu=pt", "a"]), entry);
     for bare in ["linux /x\n", "linux /x", ""] {
@@ -36,44 +30,28 @@ fn words_go_to_the_last_options_line_and_leave_no_trace() {
     }
     let quoted = Entry::parse("options \"q r\"=1\n");
     assert!(quoted.add_options(&["a=\"x y\""]).is_err());
-    assert_eq!(
-        quoted.add_options(&["a"]).unwrap().render(),
-        "options \"q r\"=1 a\n"
-    );
+    assert_eq!(quoted.add_options(&["a"]).unwrap().render(), "options \"q r\"=1 a\n");
     let later = Entry::parse("options a -- 3\noptions a\n").remove_options(&["a"]);
     assert_eq!(later.render(), "options -- 3\noptions a\n");
     let init = Entry::parse("options a -- 3\noptions 4\n");
-    assert_eq!(
-        init.add_options(&["x"]).unwrap().render(),
-        "options a x -- 3\noptions 4\n"
-    );
+    assert_eq!(init.add_options(&["x"]).unwrap().render(), "options a x -- 3\noptions 4\n");
     assert!(entry.add_options(&["x y"]).is_err());
 }
 
 #[test]
 fn title_and_keys_change_alone() {
-    let entry = Entry::parse(ENTRY)
-        .without_key("sort-key")
-        .with_title("Fallback");
+    let entry = Entry::parse(ENTRY).without_key("sort-key").with_title("Fallback");
     assert_eq!(
         entry.render(),
-        ENTRY
-            .replace("sort-key arch\n", "")
-            .replace("Arch Linux", "Fallback")
+        ENTRY.replace("sort-key arch\n", "").replace("Arch Linux", "Fallback")
     );
-    assert_eq!(
-        Entry::parse("linux /x\n").with_title("a\nb").render(),
-        "title a b\nlinux /x\n"
-    );
+    assert_eq!(Entry::parse("linux /x\n").with_title("a\nb").render(), "title a b\nlinux /x\n");
 }
 
 #[test]
 fn boot_counters_are_not_part_of_the_id() {
     assert_eq!(split_counter("x+3-1.conf"), ("x.conf".into(), Some((3, 1))));
-    assert_eq!(
-        split_counter("a+b+0.conf"),
-        ("a+b.conf".into(), Some((0, 0)))
-    );
+    assert_eq!(split_counter("a+b+0.conf"), ("a+b.conf".into(), Some((0, 0))));
     for name in [
         "x.conf",
         "x+.conf",
@@ -126,20 +104,10 @@ fn loader_conf_names_the_default() {
     let conf = LoaderConf::parse(
         "#timeout 1\ntimeout 3\ndefault Arch-*.conf\ndefault @other\nconsole-mode max\n",
     );
-    assert_eq!(
-        (conf.default.as_deref(), conf.timeout),
-        (Some("arch-*.conf"), Timeout::Seconds(3))
-    );
+    assert_eq!((conf.default.as_deref(), conf.timeout), (Some("arch-*.conf"), Timeout::Seconds(3)));
     assert_eq!(LoaderConf::parse("").timeout, Timeout::Unset);
-    assert_eq!(
-        LoaderConf::parse("timeout 0\ntimeout x").timeout,
-        Timeout::Hidden
-    );
-    let entries = [
-        listed("arch-a.conf", ""),
-        listed("Arch-B+2.conf", ""),
-        listed("zz.conf", ""),
-    ];
+    assert_eq!(LoaderConf::parse("timeout 0\ntimeout x").timeout, Timeout::Hidden);
+    let entries = [listed("arch-a.conf", ""), listed("Arch-B+2.conf", ""), listed("zz.conf", "")];
     let chosen = |default| default_entry(&entries, default).map(|e| e.file.as_str());
     assert_eq!(chosen(Some("arch-*.conf")), Some("Arch-B+2.conf"));
     assert_eq!(chosen(Some("arch")), Some("zz.conf"));
@@ -156,15 +124,8 @@ fn a_fallback_name_never_selects_itself() {
         name(std::slice::from_ref(&arch), Some("arch.conf")).as_deref(),
         Some("arch-fallback.conf")
     );
-    assert_eq!(
-        name(std::slice::from_ref(&arch), Some("*")).as_deref(),
-        Some("arch-fallback.conf")
-    );
-    let older = [
-        arch.clone(),
-        listed("aaa.conf", ""),
-        listed("bad+0.conf", ""),
-    ];
+    assert_eq!(name(std::slice::from_ref(&arch), Some("*")).as_deref(), Some("arch-fallback.conf"));
+    let older = [arch.clone(), listed("aaa.conf", ""), listed("bad+0.conf", "")];
     assert_eq!(name(&older, None).as_deref(), Some("~arch-fallback.conf"));
     assert_eq!(name(&[arch], Some("*fallback*")), None);
     assert_eq!(

@@ -24,11 +24,7 @@ pub fn compare(a: &str, b: &str) -> Ordering {
             }
         }
         let numeric = starts_with_digit(a) || starts_with_digit(b);
-        let order = if numeric {
-            numbers(&mut a, &mut b)
-        } else {
-            letters(&mut a, &mut b)
-        };
+        let order = if numeric { numbers(&mut a, &mut b) } else { letters(&mut a, &mut b) };
         if order.is_ne() {
             return order;
         }
@@ -72,9 +68,7 @@ fn numbers(a: &mut &[u8], b: &mut &[u8]) -> Ordering {
         digits.to_vec()
     };
     let (first, second) = (significant(first), significant(second));
-    present
-        .then(first.len().cmp(&second.len()))
-        .then(first.cmp(&second))
+    present.then(first.len().cmp(&second.len())).then(first.cmp(&second))
 }
 
 fn letters(a: &mut &[u8], b: &mut &[u8]) -> Ordering {
@@ -106,12 +100,7 @@ mod tests {
                 assert_eq!(compare(a, b), i.cmp(&j), "{a} {b}");
             }
         }
-        for (a, b) in [
-            ("123_a", "123a"),
-            ("0123", "123"),
-            ("", "_"),
-            ("a..b", "a..b"),
-        ] {
+        for (a, b) in [("123_a", "123a"), ("0123", "123"), ("", "_"), ("a..b", "a..b")] {
             assert_eq!(compare(a, b), Ordering::Equal, "{a} {b}");
         }
         assert_eq!(compare("", "~"), Ordering::Greater);

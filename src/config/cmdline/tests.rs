@@ -23,14 +23,8 @@ fn splits_and_unquotes_like_the_kernel() {
 #[test]
 fn the_last_of_a_repeated_parameter_counts_in_any_spelling() {
     let line = Cmdline::parse("vfio-pci.ids=1:2 vfio_pci.ids=3:4,5:6 intel_iommu=on,sm_on");
-    assert_eq!(
-        line.last("vfio-pci.ids").and_then(|p| p.value),
-        Some("3:4,5:6")
-    );
-    assert_eq!(
-        line.first("vfio_pci.ids").and_then(|p| p.value),
-        Some("1:2")
-    );
+    assert_eq!(line.last("vfio-pci.ids").and_then(|p| p.value), Some("3:4,5:6"));
+    assert_eq!(line.first("vfio_pci.ids").and_then(|p| p.value), Some("1:2"));
     assert_eq!(line.values("vfio_pci.ids"), ["1:2", "3:4,5:6"]);
     assert_eq!(line.list_value("intel-iommu"), ["on", "sm_on"]);
     assert!(line.contains_word("intel_iommu=on,sm_on") && !line.contains_word("intel_iommu=on"));
@@ -38,18 +32,12 @@ fn the_last_of_a_repeated_parameter_counts_in_any_spelling() {
 }
 
 fn added(text: &str, words: &[&str]) -> String {
-    Cmdline::parse(text)
-        .add(words)
-        .map(|line| line.render().to_owned())
-        .unwrap_or_default()
+    Cmdline::parse(text).add(words).map(|line| line.render().to_owned()).unwrap_or_default()
 }
 
 #[test]
 fn words_are_added_before_those_of_init() {
-    assert_eq!(
-        added("quiet  ro -- 3\n", &["x", "ro", "x"]),
-        "quiet  ro x -- 3\n"
-    );
+    assert_eq!(added("quiet  ro -- 3\n", &["x", "ro", "x"]), "quiet  ro x -- 3\n");
     assert_eq!(added("-- 3", &["x"]), "x -- 3");
     assert_eq!(added("\n", &["x", "y"]), "x y\n");
     assert_eq!(added("a \n", &["x"]), "a x \n");
@@ -58,10 +46,7 @@ fn words_are_added_before_those_of_init() {
 #[test]
 fn replacing_keeps_the_place_of_the_first() {
     let line = Cmdline::parse("a ids=1 b ids=2 c");
-    assert_eq!(
-        line.replace("ids", "ids=3").map(|l| l.to_string()),
-        Ok("a ids=3 b c".into())
-    );
+    assert_eq!(line.replace("ids", "ids=3").map(|l| l.to_string()), Ok("a ids=3 b c".into()));
     assert_eq!(
         line.replace("new", "new=1").map(|l| l.to_string()),
         Ok("a ids=1 b ids=2 c new=1".into())

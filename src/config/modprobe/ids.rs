@@ -67,11 +67,7 @@ impl IdEntry {
 pub fn parse_ids(text: &str) -> Vec<Result<IdEntry, MalformedId>> {
     let entries = text.split(',').filter(|entry| !entry.is_empty());
     entries
-        .map(|entry| {
-            id_entry(entry).ok_or_else(|| MalformedId {
-                text: entry.to_owned(),
-            })
-        })
+        .map(|entry| id_entry(entry).ok_or_else(|| MalformedId { text: entry.to_owned() }))
         .collect()
 }
 
@@ -90,10 +86,7 @@ fn id_entry(text: &str) -> Option<IdEntry> {
 }
 
 fn number(text: &str) -> Option<u32> {
-    let digits = text
-        .strip_prefix("0x")
-        .or(text.strip_prefix("0X"))
-        .unwrap_or(text);
+    let digits = text.strip_prefix("0x").or(text.strip_prefix("0X")).unwrap_or(text);
     let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
     u32::from_str_radix(digits, 16).ok().filter(|_| plain)
 }
@@ -111,10 +104,7 @@ mod tests {
     };
 
     fn claims(text: &str) -> bool {
-        parse_ids(text)
-            .into_iter()
-            .flatten()
-            .any(|entry| entry.matches(CARD))
+        parse_ids(text).into_iter().flatten().any(|entry| entry.matches(CARD))
     }
 
     #[test]

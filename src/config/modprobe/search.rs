@@ -59,25 +59,20 @@ impl<'a> VfioIds<'a> {
 impl ModprobeConfig {
     /// Takes paths and texts in any order.
     pub fn from_files(files: Vec<(String, String)>) -> Self {
-        let (mut files, ignored): (Vec<_>, Vec<_>) = files
-            .into_iter()
-            .partition(|(path, _)| counts(base_name(path)));
+        let (mut files, ignored): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|(path, _)| counts(base_name(path)));
         let mut config = ModprobeConfig::default();
         config
             .ignored
-            .extend(ignored.into_iter().map(|(path, _)| Ignored {
-                path,
-                masked_by: None,
-            }));
+            .extend(ignored.into_iter().map(|(path, _)| Ignored { path, masked_by: None }));
         files.sort_by(|(a, _), (b, _)| (base_name(a), rank(a)).cmp(&(base_name(b), rank(b))));
         for (path, text) in files {
             let first = config.files.last().map(|(first, _)| first);
             match first.filter(|first| base_name(first) == base_name(&path)) {
                 // /lib and /usr/lib are one directory on a merged-/usr system.
-                Some(first) => config.ignored.push(Ignored {
-                    masked_by: Some(first.clone()),
-                    path,
-                }),
+                Some(first) => {
+                    config.ignored.push(Ignored { masked_by: Some(first.clone()), path })
+                }
                 None => config.files.push((path, parse(&text))),
             }
         }
@@ -108,10 +103,7 @@ impl ModprobeConfig {
     /// Parameters for the module, in the order modprobe passes them.
     pub fn options(&self, module: &str) -> Vec<Placed<'_, &[String]>> {
         self.select(|directive| match directive {
-            Directive::Options {
-                module: own,
-                params,
-            } if own.is(module) => Some(params.as_slice()),
+            Directive::Options { module: own, params } if own.is(module) => Some(params.as_slice()),
             _ => None,
         })
     }
@@ -120,10 +112,7 @@ impl ModprobeConfig {
     pub fn vfio_ids(&self) -> VfioIds<'_> {
         let mut all = Vec::new();
         for Placed { path, line, what } in self.options("vfio_pci") {
-            let params = what
-                .iter()
-                .map(|param| Parameter::parse(param))
-                .filter(|p| p.is("ids"));
+            let params = what.iter().map(|param| Parameter::parse(param)).filter(|p| p.is("ids"));
             let values = params.filter_map(|param| param.value);
             all.extend(values.map(|what| Placed { path, line, what }));
         }
@@ -134,10 +123,9 @@ impl ModprobeConfig {
     /// (`kmod_module_get_install_commands`).
     pub fn install_line(&self, module: &str) -> Option<Placed<'_, &str>> {
         let fitting = self.select(|directive| match directive {
-            Directive::Install {
-                module: own,
-                command,
-            } if own.covers(module) => Some(command.as_str()),
+            Directive::Install { module: own, command } if own.covers(module) => {
+                Some(command.as_str())
+            }
             _ => None,
         });
         fitting.into_iter().next()
@@ -180,8 +168,5 @@ fn counts(name: &str) -> bool {
 
 fn rank(path: &str) -> usize {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    DIRECTORIES
-        .iter()
-        .position(|own| *own == directory)
-        .unwrap_or(DIRECTORIES.len())
+    DIRECTORIES.iter().position(|own| *own == directory).unwrap_or(DIRECTORIES.len())
 }

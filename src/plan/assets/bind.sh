@@ -25,8 +25,8 @@ passthru_bind() (
     PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
     pci=/sys/bus/pci
 
-    # One write is one record of the log and may not exceed about 1000 bytes
-    # (devkmsg_write in kernel/printk/printk.c).
+    # The kernel refuses a record of more than about 1000 bytes (devkmsg_write in
+    # kernel/printk/printk.c); a malformed word can be longer.
     say() {
         [ -e /dev/kmsg ] && printf '<%s>passthru: %.800s\n' "$1" "$2" >/dev/kmsg
     } 2>/dev/null
@@ -113,8 +113,9 @@ passthru_bind() (
         get "$device/class"
         case $value:$driver in
             06*)
-                # vfio-pci refuses bridges (vfio_pci_core_register_device), and
-                # unbinding one would cut off what is behind it.
+                # vfio-pci refuses bridges (vfio_pci_core_register_device in
+                # drivers/vfio/pci/vfio_pci_core.c), and unbinding one would cut
+                # off what is behind it.
                 refused=yes
                 say 4 "$address is a bridge"
                 ;;
@@ -138,7 +139,8 @@ passthru_bind() (
     [ -d "$pci/drivers/vfio-pci" ] || modprobe vfio-pci >/dev/null 2>&1
     if ! [ -d "$pci/drivers/vfio-pci" ]; then
         # An override without its driver would leave the card with none at all,
-        # also in a boot with module_blacklist=vfio_pci.
+        # for example in a boot with module_blacklist=vfio_pci. An empty line
+        # clears it (Documentation/ABI/testing/sysfs-bus-pci).
         for address in $addresses; do
             put '' "$pci/devices/$address/driver_override"
         done

@@ -1,10 +1,6 @@
 //! Real bash decides what a file means.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "the oracle is a process"
-)]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the oracle is a process")]
 
 use std::io::Write;
 use std::process::Command;
@@ -31,8 +27,7 @@ done
 fn bash(text: &str) -> Option<Vec<Option<Value>>> {
     let directory = tempfile::tempdir().unwrap();
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(format!("{text}\nlast__=1\n").as_bytes())
-        .unwrap();
+    file.write_all(format!("{text}\nlast__=1\n").as_bytes()).unwrap();
     let output = Command::new("bash")
         .args(["--norc", "--noprofile", "-c", SCRIPT, "bash"])
         .args([file.path(), directory.path()])
@@ -44,10 +39,7 @@ fn bash(text: &str) -> Option<Vec<Option<Value>>> {
     let mut values = Vec::new();
     for _ in 0..=NAMES.len() {
         let declared = fields.next()?;
-        let flags = declared
-            .split(' ')
-            .nth(1)
-            .filter(|_| declared.contains('='));
+        let flags = declared.split(' ').nth(1).filter(|_| declared.contains('='));
         let flags = flags.unwrap_or("");
         let count = fields.next()?.parse::<usize>().ok()?;
         let items: Vec<String> = fields.by_ref().take(count).map(str::to_owned).collect();
@@ -90,12 +82,7 @@ fn ending() -> impl Strategy<Value = &'static str> {
 }
 
 fn statement() -> impl Strategy<Value = String> {
-    let scalar = (
-        name(),
-        ending(),
-        prop::sample::select(vec!["=", "=", "+="]),
-        any::<bool>(),
-    )
+    let scalar = (name(), ending(), prop::sample::select(vec!["=", "=", "+="]), any::<bool>())
         .prop_flat_map(|(name, ending, op, export)| {
             let export = if export { "export " } else { "" };
             prop::collection::vec(piece(name), 0..4)
@@ -138,15 +125,9 @@ fn soup() -> impl Strategy<Value = String> {
         source eval . return < =";
     let mut tokens: Vec<String> = tokens.split_whitespace().map(str::to_owned).collect();
     tokens.extend(
-        [
-            " ", "\n", " ", "\n", " ", "\nA=1\n", "\n", "\nE\n", "\n}\n", "\nfi\n",
-        ]
-        .map(str::to_owned),
+        [" ", "\n", " ", "\n", " ", "\nA=1\n", "\n", "\nE\n", "\n}\n", "\nfi\n"].map(str::to_owned),
     );
-    let token = (
-        prop::sample::select(tokens),
-        prop::sample::select(vec!["", " ", " ", "\n"]),
-    )
+    let token = (prop::sample::select(tokens), prop::sample::select(vec!["", " ", " ", "\n"]))
         .prop_map(|(token, gap)| token + gap);
     prop::collection::vec(token, 0..14).prop_map(|t| t.concat())
 }
@@ -166,9 +147,7 @@ fn agrees(text: &str) -> Result<usize, TestCaseError> {
 }
 
 fn words(value: Option<&Value>) -> Vec<String> {
-    value.map_or_else(Vec::new, |v| {
-        v.words().into_iter().map(str::to_owned).collect()
-    })
+    value.map_or_else(Vec::new, |v| v.words().into_iter().map(str::to_owned).collect())
 }
 
 /// The properties of every edit, with bash as the judge of its effect.
@@ -193,11 +172,7 @@ fn edit_is_right(text: &str, name: &str, new: &[&str], mode: usize) -> Result<()
     for ((each, old), now) in NAMES.iter().zip(old).zip(now) {
         if *each == name {
             let old = words(old.as_ref());
-            let (front, back) = if mode == 2 {
-                (&missing, &old)
-            } else {
-                (&old, &missing)
-            };
+            let (front, back) = if mode == 2 { (&missing, &old) } else { (&old, &missing) };
             let expected: Vec<String> = front.iter().chain(back).cloned().collect();
             prop_assert_eq!(words(now.as_ref()), expected, "{:?}", edited.render());
         } else {

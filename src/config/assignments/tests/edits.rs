@@ -14,11 +14,7 @@ fn items(text: &str, name: &str, words: &[&str]) -> [String; 2] {
     [Assignments::append_items, Assignments::prepend_items].map(|add| {
         let edited = add(&file, name, words).unwrap();
         assert_eq!(add(&edited, name, words).unwrap(), edited);
-        assert_eq!(
-            edited.remove_words(name, words).unwrap().render(),
-            text,
-            "undo"
-        );
+        assert_eq!(edited.remove_words(name, words).unwrap().render(), text, "undo");
         edited.render().to_owned()
     })
 }
@@ -38,15 +34,9 @@ fn a_single_quoted_or_double_quoted_assignment_is_extended_in_place() {
 fn other_assignments_are_extended_by_a_last_line() {
     assert_eq!(appended("X=quiet\n", "X", &["a"]), "X=quiet\nX=\"$X a\"\n");
     assert_eq!(appended("X=\nY=1", "X", &["a"]), "X=\nY=1\nX=\"$X a\"");
-    assert_eq!(
-        appended("X='a'\nX+=' b'\n", "X", &["c"]),
-        "X='a'\nX+=' b'\nX=\"$X c\"\n"
-    );
+    assert_eq!(appended("X='a'\nX+=' b'\n", "X", &["c"]), "X='a'\nX+=' b'\nX=\"$X c\"\n");
     assert_eq!(appended("", "X", &["c"]), "X=\"$X c\"\n");
-    assert_eq!(
-        appended("X=\"$X\"\n", "X", &["c"]),
-        "X=\"$X\"\nX=\"$X c\"\n"
-    );
+    assert_eq!(appended("X=\"$X\"\n", "X", &["c"]), "X=\"$X\"\nX=\"$X c\"\n");
 }
 
 #[test]
@@ -54,9 +44,7 @@ fn words_already_there_are_neither_added_nor_recorded_as_added() {
     let file = Assignments::parse("X=\"a iommu=pt\"\n");
     assert_eq!(file.missing("X", &["iommu=pt", "b", "b"]).unwrap(), ["b"]);
     assert_eq!(
-        file.append_words("X", &["iommu=pt", "b", "b"])
-            .unwrap()
-            .render(),
+        file.append_words("X", &["iommu=pt", "b", "b"]).unwrap().render(),
         "X=\"a iommu=pt b\"\n"
     );
 }
@@ -64,24 +52,15 @@ fn words_already_there_are_neither_added_nor_recorded_as_added() {
 #[test]
 fn removal_takes_whole_words_from_every_plain_assignment() {
     let file = Assignments::parse("X=\"ab a b\"\nX+=' a'\nY=\"a\"\n");
-    assert_eq!(
-        file.remove_words("X", &["a"]).unwrap().render(),
-        "X=\"ab b\"\nX+=''\nY=\"a\"\n"
-    );
+    assert_eq!(file.remove_words("X", &["a"]).unwrap().render(), "X=\"ab b\"\nX+=''\nY=\"a\"\n");
 }
 
 #[test]
 fn arrays_keep_their_layout() {
     let two = ["v", "w"];
     assert_eq!(items("M=()\n", "M", &two), ["M=(v w)\n", "M=(v w)\n"]);
-    assert_eq!(
-        items("M=( ) # x\n", "M", &two),
-        ["M=(v w ) # x\n", "M=(v w ) # x\n"]
-    );
-    assert_eq!(
-        items("M=( a b )", "M", &two),
-        ["M=( a b v w )", "M=( v w a b )"]
-    );
+    assert_eq!(items("M=( ) # x\n", "M", &two), ["M=(v w ) # x\n", "M=(v w ) # x\n"]);
+    assert_eq!(items("M=( a b )", "M", &two), ["M=( a b v w )", "M=( v w a b )"]);
     assert_eq!(
         items("M=(\n  # one\n  a # A\n  'b c' # B\n)\nN=()\n", "M", &two),
         [
@@ -89,33 +68,21 @@ fn arrays_keep_their_layout() {
             "M=(\n  # one\n  v w a # A\n  'b c' # B\n)\nN=()\n"
         ]
     );
-    assert_eq!(
-        items("M=\"a b\"\n", "M", &two),
-        ["M=\"a b v w\"\n", "M=\"v w a b\"\n"]
-    );
-    assert_eq!(
-        items("M=a\n", "M", &two),
-        ["M=a\nM=\"$M v w\"\n", "M=a\nM=\"v w $M\"\n"]
-    );
-    assert_eq!(
-        items("# c\n", "M", &two),
-        ["# c\nM+=(v w)\n", "# c\nM=(v w \"${M[@]}\")\n"]
-    );
+    assert_eq!(items("M=\"a b\"\n", "M", &two), ["M=\"a b v w\"\n", "M=\"v w a b\"\n"]);
+    assert_eq!(items("M=a\n", "M", &two), ["M=a\nM=\"$M v w\"\n", "M=a\nM=\"v w $M\"\n"]);
+    assert_eq!(items("# c\n", "M", &two), ["# c\nM+=(v w)\n", "# c\nM=(v w \"${M[@]}\")\n"]);
     assert_eq!(
         items("M=(a)\nM+=(b)", "M", &two),
-        [
-            "M=(a)\nM+=(b)\nM+=(v w)",
-            "M=(a)\nM+=(b)\nM=(v w \"${M[@]}\")"
-        ]
+        ["M=(a)\nM+=(b)\nM+=(v w)", "M=(a)\nM+=(b)\nM=(v w \"${M[@]}\")"]
     );
 }
 
 #[test]
 fn refuses_words_the_shell_or_grub_would_interpret() {
     let file = Assignments::parse("X=\"a\"\nM=()\n");
-    for word in [
-        "a b", "a;b", "$a", "a\"", "a'", "a`", "{a", "a|b", "a&b", "<a", "a\\", "", "a\u{0}",
-    ] {
+    for word in
+        ["a b", "a;b", "$a", "a\"", "a'", "a`", "{a", "a|b", "a&b", "<a", "a\\", "", "a\u{0}"]
+    {
         let error = file.append_words("X", &[word]).unwrap_err();
         assert!(matches!(error, EditError::UnsafeWord { .. }), "{word}");
     }
@@ -136,13 +103,11 @@ fn refuses_to_edit_what_is_not_understood() {
     ] {
         let edited = Assignments::parse(text).append_words("X", &["b"]);
         if let Ok(edited) = edited {
-            assert_eq!(
-                edited.value("X").unwrap().unwrap().words(),
-                ["a", "b"],
-                "{text:?}"
-            );
+            assert_eq!(edited.value("X").unwrap().unwrap().words(), ["a", "b"], "{text:?}");
         }
     }
+    let mixed = Assignments::parse("A=( )\nA='\nx'\n").append_items("A", &["x"]);
+    assert!(matches!(mixed, Err(EditError::NotUnderstood(_))));
     let removal = Assignments::parse("X=a\nX=\"${X}b\"\n").remove_words("X", &["a"]);
     assert!(matches!(removal, Err(EditError::NotUnderstood(_))));
 }

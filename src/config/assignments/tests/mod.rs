@@ -21,10 +21,7 @@ fn array(text: &str, name: &str) -> Vec<String> {
 fn reads_quoting_as_the_shell_does() {
     assert_eq!(scalar("A=b", "A"), "b");
     assert_eq!(scalar("A=", "A"), "");
-    assert_eq!(
-        scalar("  export A=\"a \\\"b\\\" \\x\"'$c'd # x\n", "A"),
-        "a \"b\" \\x$cd"
-    );
+    assert_eq!(scalar("  export A=\"a \\\"b\\\" \\x\"'$c'd # x\n", "A"), "a \"b\" \\x$cd");
     assert_eq!(scalar("A=\"a \\\nb\"\nB=1", "A"), "a b");
     assert_eq!(scalar("A=a#b", "A"), "a#b");
     assert_eq!(scalar("A=a\nA+=' b'\nA=\"$A c ${A}\"\n", "A"), "a b c a b");
@@ -36,10 +33,7 @@ fn reads_arrays_over_several_lines() {
     let text =
         "M=(a # first (\n  'b c' \\\n d?)# no\nM=(x)\nM+=(\"y z\" # )\n)\nM=(0 \"${M[@]}\")\n";
     assert!(Assignments::parse("M=(a)# no\n").value("M").is_err());
-    assert_eq!(
-        array(&text.replace(")# no", ") # no"), "M"),
-        ["0", "x", "y z"]
-    );
+    assert_eq!(array(&text.replace(")# no", ") # no"), "M"), ["0", "x", "y z"]);
     assert_eq!(array("M=a\nM+=(b)", "M"), ["a", "b"]);
     assert_eq!(array("M=(a b)\nM+=c", "M"), ["ac", "b"]);
 }
@@ -51,10 +45,7 @@ fn an_opaque_line_matters_only_to_the_variables_it_mentions() {
     assert_eq!(scalar(text, "GRUB_CMDLINE_LINUX"), "quiet");
     assert_eq!(file.value("NAME"), Ok(None));
     let error = file.value("GRUB_DISTRIBUTOR").unwrap_err();
-    assert_eq!(
-        (error.line, error.text.as_str()),
-        (1, text.lines().next().unwrap())
-    );
+    assert_eq!((error.line, error.text.as_str()), (1, text.lines().next().unwrap()));
 }
 
 #[test]

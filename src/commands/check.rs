@@ -1,0 +1,80 @@
+use super::{Answer, open_root};
+use crate::check::{Case, Desired, Selection, Verdict};
+use crate::cli::Global;
+use crate::document::CheckDocument;
+use crate::error::Error;
+use crate::host::Host;
+use crate::host::rom::Probe;
+use crate::ui::Ui;
+
+/// Say whether a GPU can be passed through, and what stands in the way
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Address (07:00.0), id (1002:73ff) or part of the name
+    gpu: Option<String>,
+    /// Go on in spite of this blocker; may be repeated
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<String>,
+    /// Read option ROMs too, which touches the cards (root only)
+    #[arg(long)]
+    probe: bool,
+}
+
+pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
+    let root = open_root(global)?;
+    let probe = if args.probe { Probe::Yes } else { Probe::No };
+    let host = Host::read(&root, probe);
+    let desired =
+        Desired { gpu: args.gpu.clone(), allow: args.allow.clone(), ..Desired::default() };
+    known_codes(&desired.allow)?;
+    let case = Case::new(&host, &desired);
+    refuse_unknown_gpu(&case)?;
+    let report = crate::check::run(&case);
+    let verdict = report.verdict;
+    let document = CheckDocument::of(&case, report, Vec::new());
+    show(&document, global, ui)?;
+    could_look(&host, verdict)?;
+    Ok(match verdict {
+        Verdict::Ready | Verdict::Configurable => Answer::Yes,
+        Verdict::Blocked | Verdict::Unknown => Answer::No,
+    })
+}
+
+/// Prints the document, as JSON or for people.
+pub fn show(document: &CheckDocument, global: &Global, ui: &Ui) -> Result<(), Error> {
+    if global.json {
+        ui.json(document)
+    } else {
+        ui.answer(&crate::ui::check::render(document, ui.page()))
+    }
+}
+
+/// Without the list of PCI functions there is no answer at all.
+pub fn could_look(host: &Host, verdict: Verdict) -> Result<(), Error> {
+    if host.devices.is_present() || verdict != Verdict::Unknown {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "the PCI functions cannot be read: /{} is missing or unreadable",
+        crate::host::pci::DEVICES
+    ))
+    .hint("Is /sys mounted there? With --root, the directory must hold sys, proc and etc."))
+}
+
+/// A GPU that no card fits is a mistake in the question.
+pub fn refuse_unknown_gpu(case: &Case<'_>) -> Result<(), Error> {
+    let Selection::NoMatch(named) = &case.selection else { return Ok(()) };
+    let cards = case.host.gpus.cards.iter().filter_map(|gpu| case.host.device(gpu.address));
+    let cards: Vec<String> = cards.map(|device| case.host.describe(device)).collect();
+    Err(Error::new(format!("no GPU of this machine fits `{named}`"))
+        .hint(format!("There are: {}.", cards.join("; "))))
+}
+
+/// `--allow` takes codes that exist.
+pub fn known_codes(codes: &[String]) -> Result<(), Error> {
+    match codes.iter().find(|code| crate::check::pages::page(code).is_none()) {
+        None => Ok(()),
+        Some(code) => Err(Error::new(format!("there is no finding `{code}`"))
+            .hint("`passthru check` shows the codes.")),
+    }
+}

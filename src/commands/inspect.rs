@@ -1,0 +1,33 @@
+use super::{Answer, open_root};
+use crate::cli::Global;
+use crate::document::InspectDocument;
+use crate::error::Error;
+use crate::host::Host;
+use crate::host::rom::Probe;
+use crate::ui::Ui;
+
+/// Show what this machine is: CPU, firmware, IOMMU groups, GPUs, boot chain
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Print the groups as the well-known shell loop around lspci does
+    #[arg(long, conflicts_with = "json")]
+    groups: bool,
+    /// Read option ROMs too, which touches the cards (root only)
+    #[arg(long)]
+    probe: bool,
+}
+
+pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
+    let root = open_root(global)?;
+    let probe = if args.probe { Probe::Yes } else { Probe::No };
+    let host = Host::read(&root, probe);
+    let document = InspectDocument::of(&host);
+    if args.groups {
+        ui.answer(&crate::ui::groups::render(&document))?;
+    } else if global.json {
+        ui.json(&document)?;
+    } else {
+        ui.answer(&crate::ui::inspect::render(&document, ui.page()))?;
+    }
+    Ok(if host.devices.is_present() { Answer::Yes } else { Answer::No })
+}

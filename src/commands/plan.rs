@@ -1,0 +1,105 @@
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::check::{could_look, known_codes, refuse_unknown_gpu, show};
+use super::{Answer, open_root};
+use crate::check::{Case, Desired, IdsIn};
+use crate::cli::Global;
+use crate::document::{CheckDocument, PlanDocument};
+use crate::error::Error;
+use crate::host::Host;
+use crate::host::rom::Probe;
+use crate::plan::Refusal;
+use crate::sys::create_new;
+use crate::ui::Ui;
+
+/// Show exactly what would change: why, the diff of every file, the commands, what will hold
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Address (07:00.0), id (1002:73ff) or part of the name
+    gpu: Option<String>,
+    /// Where the ids go, if the card is bound by id
+    #[arg(long, value_name = "PLACE", default_value = "command-line")]
+    ids_in: Place,
+    /// Have KVM ignore accesses to unknown model-specific registers (options kvm ignore_msrs=1)
+    #[arg(long)]
+    ignore_msrs: bool,
+    /// Go on in spite of this blocker; may be repeated
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<String>,
+    /// Write the complete plan, as JSON, to a new file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Where ids are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Place {
+    /// vfio-pci.ids= on the kernel command line
+    CommandLine,
+    /// options vfio-pci ids= in modprobe.d
+    Modprobe,
+}
+
+impl Args {
+    fn desired(&self) -> Desired {
+        Desired {
+            gpu: self.gpu.clone(),
+            ids_in: match self.ids_in {
+                Place::CommandLine => IdsIn::CommandLine,
+                Place::Modprobe => IdsIn::Modprobe,
+            },
+            ignore_msrs: self.ignore_msrs,
+            allow: self.allow.clone(),
+        }
+    }
+}
+
+pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
+    let root = open_root(global)?;
+    let host = Host::read(&root, Probe::No);
+    let desired = args.desired();
+    known_codes(&desired.allow)?;
+    let case = Case::new(&host, &desired);
+    refuse_unknown_gpu(&case)?;
+    let report = crate::check::run(&case);
+    match crate::plan::plan(&case, &report) {
+        Ok(plan) => {
+            let document = PlanDocument::of(&case, &report, plan);
+            if let Some(path) = &args.out {
+                write_out(path, &document)?;
+                ui.status(&format!("The plan is in {}.", path.display()));
+            }
+            if global.json {
+                ui.json(&document)?;
+            } else {
+                ui.answer(&crate::ui::plan::render(&document, ui.page()))?;
+            }
+            Ok(Answer::Yes)
+        }
+        Err(refusal) => {
+            let verdict = report.verdict;
+            let by_hand = match &refusal {
+                Refusal::ByHand(steps) => steps.clone(),
+                Refusal::Findings => Vec::new(),
+                Refusal::CannotEdit(reason) => {
+                    vec![format!("Make this change yourself, then plan again: {reason}")]
+                }
+            };
+            show(&CheckDocument::of(&case, report, by_hand), global, ui)?;
+            could_look(&host, verdict)?;
+            ui.status("There is no plan: see above for what to do first.");
+            Ok(Answer::No)
+        }
+    }
+}
+
+fn write_out(path: &std::path::Path, document: &PlanDocument) -> Result<(), Error> {
+    let fail = |error: &(dyn std::error::Error + 'static)| {
+        Error::because(format!("cannot write the plan to {}", path.display()), error)
+            .hint("Name a file that does not exist yet, in a directory that you may write.")
+    };
+    let text = serde_json::to_string_pretty(document).map_err(|error| fail(&error))?;
+    create_new(path, (text + "\n").as_bytes()).map_err(|error| fail(&error))
+}

@@ -1,0 +1,54 @@
+//! `check`: can this card be passed through.
+
+use serde::Serialize;
+
+use super::{Schema, Unreadable};
+use crate::check::{Case, Finding, Report, Verdict};
+use crate::host::pci::PciAddress;
+use crate::plan::{Binding, ParameterChange};
+
+/// The whole answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckDocument {
+    schema: Schema,
+    pub gpu: Option<PciAddress>,
+    pub name: Option<String>,
+    pub verdict: Verdict,
+    pub functions: Vec<PciAddress>,
+    pub binding: Option<Binding>,
+    pub kernel_parameters: Option<ParameterChange>,
+    pub candidates: Vec<PciAddress>,
+    pub findings: Vec<Finding>,
+    /// What the user has to do where passthru does not.
+    pub by_hand: Vec<String>,
+    /// Facts without which there is no answer.
+    pub undecided: Vec<String>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl CheckDocument {
+    /// Builds the answer; `by_hand` comes from a refused plan.
+    pub fn of(case: &Case<'_>, report: Report, by_hand: Vec<String>) -> Self {
+        let binding = Binding::choose(case);
+        let candidates = match &case.selection {
+            crate::check::Selection::Several(cards) => {
+                cards.iter().map(|gpu| gpu.address).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            schema: Schema { name: "check", version: 1 },
+            gpu: case.gpu().map(|gpu| gpu.address),
+            name: case.display().map(|display| case.host.names.device(display.id)),
+            verdict: report.verdict,
+            functions: case.functions().iter().map(|function| function.address).collect(),
+            kernel_parameters: binding.as_ref().map(|binding| ParameterChange::of(case, binding)),
+            binding,
+            candidates,
+            findings: report.findings,
+            by_hand,
+            undecided: report.undecided,
+            unreadable: super::unreadable(case.host),
+        }
+    }
+}

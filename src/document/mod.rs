@@ -1,0 +1,37 @@
+//! The documents of the JSON contract, as values; the human form is rendered from the same.
+
+mod check;
+mod inspect;
+mod plan;
+
+pub use check::CheckDocument;
+pub use inspect::{Function, Gpu, Group, GroupDevice, InspectDocument};
+pub use plan::{Change, PlanDocument};
+
+use serde::Serialize;
+
+/// Name and version of a document's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Schema {
+    /// Which document.
+    pub name: &'static str,
+    /// Raised when a field changes its meaning; new fields do not raise it.
+    pub version: u32,
+}
+
+/// A place that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// Absolute path.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+fn unreadable(host: &crate::host::Host) -> Vec<Unreadable> {
+    let each = host
+        .unreadable
+        .iter()
+        .map(|(path, reason)| Unreadable { path: format!("/{path}"), reason: reason.clone() });
+    each.collect()
+}

@@ -1,0 +1,79 @@
+//! `plan`: exactly what would change.
+
+use serde::Serialize;
+
+use super::Schema;
+use crate::check::Case;
+use crate::host::pci::PciAddress;
+use crate::plan::{Binding, ChangeKind, Command, Expectation, FileState, ParameterChange, Plan};
+
+/// The whole answer, complete enough to be carried out later.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanDocument {
+    schema: Schema,
+    pub gpu: PciAddress,
+    pub name: String,
+    pub functions: Vec<PciAddress>,
+    pub binding: Binding,
+    pub kernel_parameters: ParameterChange,
+    pub changes: Vec<Change>,
+    pub commands: Vec<Command>,
+    pub expectations: Vec<Expectation>,
+    pub reboot: bool,
+    /// Titles of the findings that the plan answers, or that the user lifted.
+    pub why: Vec<Why>,
+}
+
+/// A change to one file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    pub path: String,
+    pub kind: ChangeKind,
+    pub diff: String,
+    pub because: Vec<&'static str>,
+    pub before: FileState,
+    pub after: FileState,
+}
+
+/// A finding behind the plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Why {
+    pub code: &'static str,
+    pub title: &'static str,
+    pub detail: String,
+}
+
+impl PlanDocument {
+    /// Builds the answer.
+    pub fn of(case: &Case<'_>, report: &crate::check::Report, plan: Plan) -> Self {
+        let changes = plan.changes.into_iter().map(|change| Change {
+            kind: change.kind(),
+            diff: change.diff(),
+            path: change.path,
+            because: change.because,
+            before: change.before,
+            after: change.after,
+        });
+        let changes: Vec<Change> = changes.collect();
+        let answered = |code: &str| changes.iter().any(|change| change.because.contains(&code));
+        let why = report.findings.iter().filter(|f| f.allowed || answered(f.code)).map(|finding| {
+            Why { code: finding.code, title: finding.title, detail: finding.detail.clone() }
+        });
+        Self {
+            schema: Schema { name: "plan", version: 1 },
+            gpu: plan.gpu,
+            name: case
+                .display()
+                .map(|display| case.host.names.device(display.id))
+                .unwrap_or_default(),
+            functions: plan.functions,
+            binding: plan.binding,
+            kernel_parameters: plan.kernel_parameters,
+            why: why.collect(),
+            changes,
+            commands: plan.commands,
+            expectations: plan.expectations,
+            reboot: plan.reboot,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the user sees when the program cannot do its work: what was being done, on what, why
+//! not, and what to try next.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+
+/// A failure to answer, as opposed to an answer that is no.
+#[derive(Debug)]
+pub struct Error {
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Error {
+    /// A failure with its message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    /// A failure that another error explains.
+    pub fn because(message: impl Into<String>, cause: &(dyn std::error::Error + 'static)) -> Self {
+        let mut error = Self::new(message);
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            error.causes.push(cause.to_string());
+            next = cause.source();
+        }
+        error
+    }
+
+    /// Adds what to try next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The text for standard error.
+    pub fn render(&self) -> String {
+        let mut out = format!("Error: {}\n", self.message);
+        for cause in &self.causes {
+            let _ = writeln!(out, "  because: {cause}");
+        }
+        for hint in &self.hints {
+            let _ = writeln!(out, "Hint: {hint}");
+        }
+        out
+    }
+}
+
+impl From<crate::sys::OpenRootError> for Error {
+    fn from(error: crate::sys::OpenRootError) -> Self {
+        let mut wrapped = Self::new(error.to_string());
+        wrapped
+            .causes
+            .extend(error.source().and_then(|cause| cause.source()).map(ToString::to_string));
+        wrapped
+    }
+}

@@ -1,0 +1,172 @@
+//! Collects what a plan does to files; one file can be edited by several steps.
+
+use std::collections::BTreeMap;
+
+use super::change::{FileChange, FileState};
+use crate::config::EditError;
+use crate::host::Host;
+use crate::host::files::ConfigFile;
+use crate::host::{OWNED, Observed};
+
+/// First words of every file that passthru owns.
+pub const MARK: &str = "# Written by passthru. Take it back with: passthru undo";
+
+/// A step that cannot be planned, with what the user can do instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("/{path}: {reason}")]
+pub struct CannotEdit {
+    /// File, without leading slash.
+    pub path: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// The files of a host as a plan would leave them.
+pub struct Edits<'a> {
+    host: &'a Host,
+    after: BTreeMap<String, (FileState, Vec<&'static str>)>,
+}
+
+impl<'a> Edits<'a> {
+    /// Nothing changed yet.
+    pub fn new(host: &'a Host) -> Self {
+        Self { host, after: BTreeMap::new() }
+    }
+
+    /// The file as earlier steps left it.
+    ///
+    /// # Errors
+    /// The file could not be read.
+    pub fn current(&self, path: &str) -> Result<FileState, CannotEdit> {
+        if let Some((state, _)) = self.after.get(path) {
+            return Ok(state.clone());
+        }
+        self.before(path)
+    }
+
+    fn before(&self, path: &str) -> Result<FileState, CannotEdit> {
+        match self.host.files.get(path) {
+            Observed::Present(file) => Ok(state_of(file)),
+            Observed::Absent => Ok(FileState::Absent),
+            Observed::Unreadable(reason) => Err(CannotEdit { path: path.to_owned(), reason }),
+        }
+    }
+
+    /// Puts a whole file that passthru owns. A file of that name that it did not write is
+    /// refused, never replaced.
+    ///
+    /// # Errors
+    /// Somebody else's file stands there, or it could not be read.
+    pub fn own(
+        &mut self,
+        path: &str,
+        text: &str,
+        mode: u32,
+        because: &[&'static str],
+    ) -> Result<(), CannotEdit> {
+        let before = self.before(path)?;
+        if before != FileState::Absent && !before.text().contains(MARK) {
+            return Err(CannotEdit {
+                path: path.to_owned(),
+                reason: "it was not written by passthru and is not replaced".to_owned(),
+            });
+        }
+        self.after.insert(path.to_owned(), (FileState::owned(text, mode), because.to_vec()));
+        Ok(())
+    }
+
+    /// Changes a file that others own.
+    ///
+    /// # Errors
+    /// The file could not be read, or the edit is refused.
+    pub fn edit(
+        &mut self,
+        path: &str,
+        because: &[&'static str],
+        edit: impl FnOnce(&str) -> Result<String, EditError>,
+    ) -> Result<(), CannotEdit> {
+        let current = self.current(path)?;
+        let text = edit(current.text())
+            .map_err(|error| CannotEdit { path: path.to_owned(), reason: error.to_string() })?;
+        if text != current.text() {
+            let mut codes =
+                self.after.get(path).map(|(_, codes)| codes.clone()).unwrap_or_default();
+            codes.extend(because);
+            self.after.insert(path.to_owned(), (current.with_text(text), codes));
+        }
+        Ok(())
+    }
+
+    /// Removes files of passthru's that this plan does not need.
+    ///
+    /// # Errors
+    /// One of them could not be read.
+    pub fn remove_leftovers(&mut self) -> Result<(), CannotEdit> {
+        for path in OWNED {
+            if self.after.contains_key(path) {
+                continue;
+            }
+            let before = match self.before(path) {
+                Ok(before) => before,
+                Err(_) if self.host.files.get(path).is_unreadable() => continue,
+                Err(error) => return Err(error),
+            };
+            if before.text().contains(MARK) {
+                self.after.insert(path.to_owned(), (FileState::Absent, Vec::new()));
+            }
+        }
+        Ok(())
+    }
+
+    /// True where something below this directory changes.
+    pub fn touches(&self, dir: &str) -> bool {
+        self.after.iter().any(|(path, (after, _))| {
+            path.starts_with(dir) && self.before(path).is_ok_and(|before| !same(&before, after))
+        })
+    }
+
+    /// What changes, in path order; the codes are those that the host really has.
+    pub fn into_changes(self, has: impl Fn(&str) -> bool) -> Result<Vec<FileChange>, CannotEdit> {
+        let mut changes = Vec::new();
+        for (path, (after, codes)) in &self.after {
+            let before = self.before(path)?;
+            if same(&before, after) {
+                continue;
+            }
+            let mut because: Vec<&'static str> =
+                codes.iter().copied().filter(|code| has(code)).collect();
+            because.dedup();
+            changes.push(FileChange {
+                path: format!("/{path}"),
+                before,
+                after: after.clone(),
+                because,
+            });
+        }
+        Ok(changes)
+    }
+}
+
+/// Equal in text and, for files that exist, in the bits that a plan sets.
+fn same(before: &FileState, after: &FileState) -> bool {
+    match (before, after) {
+        (
+            FileState::Present { text: a, mode: m, .. },
+            FileState::Present { text: b, mode: n, .. },
+        ) => {
+            let executable =
+                |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o111 != 0);
+            a == b && executable(m) == executable(n)
+        }
+        (before, after) => before == after,
+    }
+}
+
+fn state_of(file: &ConfigFile) -> FileState {
+    FileState::Present {
+        text: file.text.clone(),
+        mode: format!("{:04o}", file.meta.mode),
+        uid: file.meta.uid,
+        gid: file.meta.gid,
+    }
+}

@@ -1,0 +1,201 @@
+//! The initramfs: vfio-pci in the image, and for the address method the hook that binds early.
+
+use super::binding::{Binding, Method};
+use super::change::Command;
+use super::edits::{CannotEdit, Edits, MARK};
+use super::modprobe;
+use crate::check::{Case, preset_naming_a_config};
+use crate::config::assignments::{Assignments, Value};
+use crate::host::Host;
+use crate::host::initramfs::InitramfsKind;
+use crate::host::kernel::ModuleState;
+
+const BIND: &str = include_str!("assets/bind.sh");
+const MKINITCPIO_INSTALL: &str = include_str!("assets/mkinitcpio-install");
+const INITRAMFS_TOOLS_HOOK: &str = include_str!("assets/initramfs-tools-hook");
+const DRACUT_MODULE: &str = include_str!("assets/dracut-module-setup.sh");
+
+/// The order matters to nobody but a reader: the other two are dependencies of the first.
+const MODULES: [&str; 3] = ["vfio_pci", "vfio", "vfio_iommu_type1"];
+const BECAUSE: [&str; 4] =
+    ["gpu-driver-in-initramfs", "vfio-not-in-initramfs", "id-shared", "claimant-built-in"];
+
+/// Plans files for the generator in use, and its command if the image changes.
+pub fn plan(
+    case: &Case<'_>,
+    binding: &Binding,
+    edits: &mut Edits<'_>,
+) -> Result<Vec<Command>, CannotEdit> {
+    let built_in = case.host.kernel.vfio_pci.present() == Some(&ModuleState::BuiltIn);
+    let needed = !built_in || binding.method == Method::Address;
+    let command = match case.host.initramfs.kind {
+        InitramfsKind::Mkinitcpio => {
+            if needed {
+                mkinitcpio(case, binding, edits)?;
+            }
+            Command::new(
+                &["mkinitcpio", "-P"],
+                "rebuild the images of all presets with vfio-pci in them",
+            )
+        }
+        InitramfsKind::InitramfsTools => {
+            if needed {
+                initramfs_tools(binding, edits)?;
+            }
+            Command::new(
+                &["update-initramfs", "-u", "-k", "all"],
+                "rebuild the images of all kernels with vfio-pci in them",
+            )
+        }
+        InitramfsKind::Dracut => {
+            if needed {
+                dracut(case, binding, edits)?;
+            }
+            Command::new(
+                &["dracut", "--force", "--regenerate-all"],
+                "rebuild the images of all kernels with vfio-pci in them",
+            )
+        }
+        InitramfsKind::Booster | InitramfsKind::Nixos | InitramfsKind::Unknown => {
+            return Ok(Vec::new());
+        }
+    };
+    Ok(vec![command])
+}
+
+/// Directories whose files go into an image.
+pub const IMAGE_SOURCES: [&str; 9] = [
+    "etc/modprobe.d/",
+    "etc/mkinitcpio.conf",
+    "etc/mkinitcpio.conf.d/",
+    "etc/initcpio/",
+    "etc/initramfs-tools/",
+    "etc/dracut.conf",
+    "etc/dracut.conf.d/",
+    "usr/lib/dracut/",
+    "etc/modules-load.d/",
+];
+
+/// mkinitcpio reads drop-ins since version 36, and none where a preset names a file.
+fn mkinitcpio(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+    const MAIN: &str = "etc/mkinitcpio.conf";
+    let host = case.host;
+    let named = preset_naming_a_config(host);
+    if let Some((preset, setting)) = &named
+        && !setting.ends_with("=/etc/mkinitcpio.conf")
+    {
+        let reason = format!("it names another configuration file: {setting}");
+        return Err(CannotEdit { path: preset.clone(), reason });
+    }
+    let script = host
+        .files
+        .text("usr/bin/mkinitcpio")
+        .is_some_and(|text| text.contains("mkinitcpio.conf.d"));
+    let drop_ins = named.is_none()
+        && (script || host.initramfs.mkinitcpio_version.is_some_and(|version| version >= 36));
+    let main = Assignments::parse(edits.current(MAIN)?.text());
+    let value = |name: &str| {
+        main.value(name)
+            .map_err(|problem| CannotEdit { path: MAIN.to_owned(), reason: problem.to_string() })
+    };
+    let (modules, hooks, files) = (value("MODULES")?, value("HOOKS")?, value("FILES")?);
+    let copies_modprobe = hooks.as_ref().is_some_and(|value| value.words().contains(&"modconf"));
+    let address = binding.method == Method::Address;
+    if address {
+        edits.own("etc/initcpio/install/passthru", MKINITCPIO_INSTALL, 0o644, &BECAUSE)?;
+        edits.own("etc/initcpio/hooks/passthru", BIND, 0o644, &BECAUSE)?;
+    }
+    let copy: &[&str] = if copies_modprobe { &[] } else { &["/etc/modprobe.d/00-passthru.conf"] };
+    let own_hook: &[&str] = if address { &["passthru"] } else { &[] };
+    if drop_ins {
+        let mut lines = vec![MARK.to_owned(), first(&modules, "MODULES", &MODULES)];
+        lines.extend(last(&hooks, "HOOKS", own_hook));
+        lines.extend(last(&files, "FILES", copy));
+        return edits.own(
+            "etc/mkinitcpio.conf.d/passthru.conf",
+            &(lines.join("\n") + "\n"),
+            0o644,
+            &BECAUSE,
+        );
+    }
+    edits.edit(MAIN, &BECAUSE, |text| {
+        let file = Assignments::parse(text).prepend_items("MODULES", &MODULES)?;
+        let file = file.append_items("HOOKS", own_hook)?.append_items("FILES", copy)?;
+        Ok(file.render().to_owned())
+    })
+}
+
+/// An assignment that puts items before what a variable holds, which may be a plain string.
+fn first(value: &Option<Value>, name: &str, items: &[&str]) -> String {
+    match value {
+        Some(Value::Scalar(_)) => format!("{name}=\"{} ${name}\"", items.join(" ")),
+        _ => format!("{name}=({} \"${{{name}[@]}}\")", items.join(" ")),
+    }
+}
+
+fn last(value: &Option<Value>, name: &str, items: &[&str]) -> Option<String> {
+    if items.is_empty() {
+        return None;
+    }
+    Some(match value {
+        Some(Value::Scalar(_)) => format!("{name}+=\" {}\"", items.join(" ")),
+        _ => format!("{name}+=({})", items.join(" ")),
+    })
+}
+
+/// The script sorts before `udev`, which starts the coldplug (initramfs-tools(7)).
+fn initramfs_tools(binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+    edits.own("etc/initramfs-tools/hooks/passthru", INITRAMFS_TOOLS_HOOK, 0o755, &BECAUSE)?;
+    if binding.method == Method::Address {
+        edits.own("etc/initramfs-tools/scripts/init-top/00-passthru", BIND, 0o755, &BECAUSE)?;
+    }
+    Ok(())
+}
+
+/// Words of `+=` lines need blanks inside the quotes, or they grow together with those of
+/// another file (dracut.conf(5)).
+fn dracut(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+    let mut lines = vec![MARK.to_owned(), format!("force_drivers+=\" {} \"", MODULES.join(" "))];
+    if edits.current(modprobe::FILE).is_ok_and(|file| !file.text().is_empty()) {
+        lines.push("install_items+=\" /etc/modprobe.d/00-passthru.conf \"".to_owned());
+    }
+    if binding.method == Method::Address {
+        lines.push("add_dracutmodules+=\" passthru \"".to_owned());
+        edits.own(
+            "usr/lib/dracut/modules.d/91passthru/module-setup.sh",
+            DRACUT_MODULE,
+            0o755,
+            &BECAUSE,
+        )?;
+        edits.own("usr/lib/dracut/modules.d/91passthru/passthru.sh", BIND, 0o755, &BECAUSE)?;
+    }
+    let _ = case;
+    edits.own("etc/dracut.conf.d/passthru.conf", &(lines.join("\n") + "\n"), 0o644, &BECAUSE)
+}
+
+/// True where this plan leaves the image of this host as it is.
+pub fn image_unchanged(edits: &Edits<'_>) -> bool {
+    !IMAGE_SOURCES.iter().any(|dir| edits.touches(dir))
+}
+
+/// What has to be done by hand where the generator is none that passthru sets up.
+pub fn by_hand(host: &Host, binding: &Binding) -> Option<String> {
+    let early = match binding.method {
+        Method::Address => {
+            "; the card is selected by address, for which this tool has no hook of passthru"
+        }
+        Method::Id | Method::SubsystemId => "",
+    };
+    match host.initramfs.kind {
+        InitramfsKind::Booster => Some(format!(
+            "add `modules_force_load: vfio_pci,vfio,vfio_iommu_type1` to /etc/booster.yaml and run /usr/lib/booster/regenerate_images{early}"
+        )),
+        InitramfsKind::Nixos => Some(format!(
+            "set boot.initrd.kernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ] in configuration.nix{early}"
+        )),
+        InitramfsKind::Unknown => {
+            Some(format!("have the initramfs load vfio_pci before the card's driver{early}"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,146 @@
+//! From a host and a wish to complete data: every file before and after, every command, and
+//! what must hold after the reboot. Pure: the same input gives the same plan.
+
+mod binding;
+mod bootloader;
+mod change;
+mod edits;
+mod expectation;
+mod initramfs;
+mod kernel_parameters;
+mod modprobe;
+
+pub use binding::{Binding, Method};
+pub use change::{ChangeKind, Command, FileChange, FileState};
+pub use edits::MARK;
+pub use expectation::Expectation;
+pub use kernel_parameters::ParameterChange;
+
+use crate::check::{Case, Report, bootloader_by_hand};
+use crate::host::pci::PciAddress;
+use edits::{CannotEdit, Edits};
+
+/// Everything that would change, and what follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Display function of the card.
+    pub gpu: PciAddress,
+    /// All functions that go together.
+    pub functions: Vec<PciAddress>,
+    /// How the card is selected.
+    pub binding: Binding,
+    /// Words that change on the kernel command line.
+    pub kernel_parameters: ParameterChange,
+    /// Files, in path order.
+    pub changes: Vec<FileChange>,
+    /// Programs to run after the files, in order.
+    pub commands: Vec<Command>,
+    /// What must hold after the reboot.
+    pub expectations: Vec<Expectation>,
+    /// It takes effect with the next boot.
+    pub reboot: bool,
+}
+
+impl Plan {
+    /// The machine is already as wanted.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.commands.is_empty()
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Findings stand in the way, or no single card was chosen.
+    Findings,
+    /// These steps are for the user: passthru does not edit this boot loader or image tool.
+    ByHand(Vec<String>),
+    /// A file that has to change cannot be edited.
+    CannotEdit(String),
+}
+
+/// Makes the plan for the card of a case.
+///
+/// # Errors
+/// What stands in the way; then nothing of a plan is handed out.
+pub fn plan(case: &Case<'_>, report: &Report) -> Result<Plan, Refusal> {
+    let gpu = case.gpu().ok_or(Refusal::Findings)?;
+    let binding = Binding::choose(case).ok_or(Refusal::Findings)?;
+    if report.findings.iter().any(|finding| finding.stops()) || !report.undecided.is_empty() {
+        return Err(Refusal::Findings);
+    }
+    let parameters = ParameterChange::of(case, &binding);
+    let mut plan = Plan {
+        gpu: gpu.address,
+        functions: binding.addresses.clone(),
+        expectations: expectation::all(case, &binding),
+        kernel_parameters: parameters,
+        changes: Vec::new(),
+        commands: Vec::new(),
+        reboot: false,
+        binding,
+    };
+    if is_as_wanted(case, &plan) {
+        return Ok(plan);
+    }
+    let by_hand = by_hand(case, &plan);
+    if !by_hand.is_empty() {
+        return Err(Refusal::ByHand(by_hand));
+    }
+    fill(case, report, &mut plan).map_err(|error| Refusal::CannotEdit(error.to_string()))?;
+    Ok(plan)
+}
+
+/// The card is on vfio-pci, selected by what is configured, with all parameters in place, and
+/// none of our own files are there to keep up.
+fn is_as_wanted(case: &Case<'_>, plan: &Plan) -> bool {
+    let functions = case.functions();
+    let ids = crate::host::selected::configured_ids(case.host, &case.configured);
+    let selected = ids.is_some_and(|list| functions.iter().all(|function| list.takes(function)));
+    let untouched = !crate::host::OWNED.iter().any(|path| case.host.files.has(path));
+    let on_vfio = functions.iter().all(|function| function.on_vfio());
+    on_vfio
+        && selected
+        && untouched
+        && plan.kernel_parameters.is_empty()
+        && !case.desired.ignore_msrs
+}
+
+/// Steps that this program does not take on this host.
+fn by_hand(case: &Case<'_>, plan: &Plan) -> Vec<String> {
+    let words: Vec<String> = plan.kernel_parameters.add.clone();
+    let loader =
+        bootloader_by_hand(case.host, &words).filter(|_| !plan.kernel_parameters.is_empty());
+    loader.into_iter().chain(initramfs::by_hand(case.host, &plan.binding)).collect()
+}
+
+fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotEdit> {
+    let mut edits = Edits::new(case.host);
+    modprobe::plan(case, &plan.binding, &mut edits)?;
+    let images = initramfs::plan(case, &plan.binding, &mut edits)?;
+    let loader = bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
+    edits.remove_leftovers()?;
+    let image_changes = !initramfs::image_unchanged(&edits);
+    let loader_changes = !plan.kernel_parameters.is_empty();
+    if image_changes && !(loader.builds_images && loader_changes) {
+        plan.commands.extend(images);
+    }
+    if loader_changes || (loader.builds_images && image_changes) {
+        plan.commands.extend(loader.commands);
+    }
+    plan.changes = edits.into_changes(|code| report.has(code))?;
+    if plan.changes.is_empty() {
+        plan.commands.clear();
+    }
+    plan.reboot = !plan.is_empty() || is_pending(case, plan);
+    Ok(())
+}
+
+/// Configured already, and not in effect yet.
+fn is_pending(case: &Case<'_>, plan: &Plan) -> bool {
+    let parameters = plan.expectations.iter().any(|expected| match expected {
+        Expectation::Parameter(word) => !case.active.contains_word(word),
+        _ => false,
+    });
+    parameters || case.functions().iter().any(|function| !function.on_vfio())
+}

@@ -1,0 +1,89 @@
+//! Words for people: streams, width, colour. Renderers take a document and compute nothing.
+
+pub mod check;
+pub mod groups;
+pub mod inspect;
+pub mod plan;
+mod style;
+
+pub use style::{Page, Tone};
+
+use anstream::ColorChoice;
+use serde::Serialize;
+
+use crate::cli::{Color, Global};
+use crate::error::Error;
+use crate::sys;
+
+/// Columns where the output is no terminal.
+const PLAIN_WIDTH: usize = 100;
+
+/// Where words go, and how they look.
+#[derive(Debug)]
+pub struct Ui {
+    color: ColorChoice,
+    page: Page,
+    quiet: bool,
+}
+
+impl Ui {
+    /// From the global options, the terminal and the environment.
+    pub fn new(global: &Global) -> Self {
+        let color = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::AlwaysAnsi,
+            Color::Never => ColorChoice::Never,
+        };
+        let width = sys::stdout_width();
+        let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(|name| sys::environment(name).filter(|value| !value.is_empty()))
+            .is_some_and(|value| value.to_lowercase().replace('-', "").contains("utf8"));
+        let page = Page {
+            width: width.unwrap_or(PLAIN_WIDTH).max(40),
+            lines: utf8,
+            verbose: global.verbose,
+        };
+        Self { color, page, quiet: global.quiet }
+    }
+
+    /// How a renderer should lay out its text.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Prints the answer. A closed pipe ends quietly.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn answer(&self, text: &str) -> Result<(), Error> {
+        match sys::write_stdout(text, self.color) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::because("cannot write to standard output", &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Prints one JSON document.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn json(&self, document: &impl Serialize) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(document)
+            .map_err(|error| Error::because("cannot write the JSON document", &error))?;
+        self.answer(&(text + "\n"))
+    }
+
+    /// Says something beside the answer.
+    pub fn status(&self, text: &str) {
+        if !self.quiet {
+            sys::write_stderr(&format!("{text}\n"), self.color);
+        }
+    }
+
+    /// Says why the program could not answer.
+    pub fn error(&self, error: &Error) {
+        sys::write_stderr(&error.render(), self.color);
+    }
+}

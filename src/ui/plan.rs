@@ -1,0 +1,105 @@
+//! A plan for people: why, the diff of each file, the commands, what will hold.
+
+use std::fmt::Write as _;
+
+use super::style::{Page, Tone};
+use crate::document::{Change, PlanDocument};
+use crate::plan::{ChangeKind, FileState, Method};
+
+/// The whole text.
+pub fn render(document: &PlanDocument, page: &Page) -> String {
+    let mut out =
+        format!("{}\n", Tone::Heading.paint(&format!("{} {}", document.gpu, document.name)));
+    let functions: Vec<String> = document.functions.iter().map(ToString::to_string).collect();
+    if document.changes.is_empty() && document.commands.is_empty() {
+        let _ =
+            writeln!(out, "Nothing to change: {} is configured as wanted.", functions.join(", "));
+        if document.reboot {
+            out.push_str("It takes effect with the next boot.\n");
+        }
+        return out;
+    }
+    out.push_str(&page.wrap(&selection(document, &functions), 0));
+    if !document.why.is_empty() {
+        let _ = writeln!(out, "\n{}", Tone::Heading.paint("Why"));
+        for why in &document.why {
+            out.push_str(&page.wrap(&format!("{}: {}", why.code, why.detail), 2));
+        }
+    }
+    if !document.kernel_parameters.is_empty() {
+        let _ = writeln!(out, "\n{}", Tone::Heading.paint("Kernel parameters"));
+        for word in &document.kernel_parameters.remove {
+            let _ = writeln!(out, "  {}", Tone::Bad.paint(&format!("- {word}")));
+        }
+        for word in &document.kernel_parameters.add {
+            let _ = writeln!(out, "  {}", Tone::Good.paint(&format!("+ {word}")));
+        }
+    }
+    let _ = writeln!(out, "\n{}", Tone::Heading.paint("Files"));
+    for change in &document.changes {
+        out.push_str(&file(change, page));
+    }
+    out.push_str(&rest(document));
+    out
+}
+
+fn selection(document: &PlanDocument, functions: &[String]) -> String {
+    let how = match document.binding.method {
+        Method::Id => "by id: no other device of this machine has one of them",
+        Method::SubsystemId => "by subsystem id: another device shares an id, but not the maker's",
+        Method::Address => {
+            "by address and id, in the initramfs, before any driver: another device shares an id"
+        }
+    };
+    format!("{} go to vfio-pci, selected {how}.", functions.join(", "))
+}
+
+fn file(change: &Change, page: &Page) -> String {
+    let word = match change.kind {
+        ChangeKind::Create => "new",
+        ChangeKind::Edit => "edit",
+        ChangeKind::Remove => "remove",
+    };
+    let mode = match &change.after {
+        FileState::Present { mode, .. } if mode.ends_with("755") => ", executable",
+        _ => "",
+    };
+    let mut out = format!("  {} ({word}{mode})\n", change.path);
+    let lines: Vec<&str> = change.diff.lines().skip(2).collect();
+    // A long new file is the same on every host; -v shows all of it.
+    let shown = if page.verbose || change.kind != ChangeKind::Create || lines.len() <= 16 {
+        lines.len()
+    } else {
+        6
+    };
+    for line in &lines[..shown] {
+        let painted = match line.as_bytes().first() {
+            Some(b'+') => Tone::Good.paint(line),
+            Some(b'-') => Tone::Bad.paint(line),
+            Some(b'@') => Tone::Faint.paint(line),
+            _ => (*line).to_owned(),
+        };
+        let _ = writeln!(out, "    {painted}");
+    }
+    if shown < lines.len() {
+        let left =
+            format!("({} more lines, the same on every host; -v shows them)", lines.len() - shown);
+        let _ = writeln!(out, "    {}", Tone::Faint.paint(&left));
+    }
+    out
+}
+
+fn rest(document: &PlanDocument) -> String {
+    let mut out = String::new();
+    if !document.commands.is_empty() {
+        let _ = writeln!(out, "\n{}", Tone::Heading.paint("Commands, after the files"));
+        for command in &document.commands {
+            let _ = writeln!(out, "  {}   # {}", command.argv.join(" "), command.because);
+        }
+    }
+    let _ = writeln!(out, "\n{}", Tone::Heading.paint("After the reboot"));
+    for expectation in &document.expectations {
+        let _ = writeln!(out, "  {}", expectation.text());
+    }
+    out
+}
