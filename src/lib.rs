@@ -6,6 +6,7 @@
 //! `docs/architecture.md` has the picture and the rules.
 #![allow(missing_docs, dead_code)]
 
+pub(crate) mod capture;
 pub(crate) mod check;
 pub(crate) mod cli;
 pub(crate) mod commands;

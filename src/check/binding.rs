@@ -223,6 +223,21 @@ pub fn vm_autostart_host_gpu(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+pub fn card_on_host_driver(case: &Case<'_>) -> Vec<Found> {
+    let free: Vec<&PciDevice> =
+        case.functions().into_iter().filter(|function| !function.on_vfio()).collect();
+    let Some(first) = free.first() else { return Vec::new() };
+    let names: Vec<String> =
+        free.iter().map(|f| format!("{} ({})", f.address, driver_of(f))).collect();
+    let detail =
+        format!("vfio-pci has to take {} at boot, before other drivers do.", names.join(", "));
+    vec![
+        Found::note(detail, driver(first))
+            .and_all(free.iter().skip(1).map(|f| driver(f)))
+            .planned("The plan selects the card at boot."),
+    ]
+}
+
 pub fn already_configured(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
     let Some(first) = functions.first().filter(|_| functions.iter().all(|f| f.on_vfio())) else {

@@ -244,13 +244,14 @@ pub fn rom_no_efi(case: &Case<'_>) -> Vec<Found> {
 }
 
 pub fn rom_absent(case: &Case<'_>) -> Vec<Found> {
-    let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
-        return Vec::new();
+    let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else { return Vec::new() };
+    // Graphics inside the processor has no ROM BAR; what `rom` shows there is the shadow copy.
+    let found = match (&gpu.efi_rom, gpu.integrated) {
+        (Observed::Absent, _) => "not there",
+        (Observed::Unreadable(_), true) => "the firmware's shadow copy only",
+        _ => return Vec::new(),
     };
-    if !gpu.efi_rom.is_absent() {
-        return Vec::new();
-    }
-    vec![Found::warning("The card has no option ROM of its own; its firmware came with the board's. The guest's driver may ask for it.", Evidence::new(format!("{}/rom", display.path()), "not there"))
+    vec![Found::warning("The card has no option ROM of its own; its firmware came with the board's. The guest's driver may ask for it.", Evidence::new(format!("{}/rom", display.path()), found))
         .manual("If the guest's driver fails, a ROM taken from the board's firmware may be needed.")]
 }
 

@@ -71,6 +71,7 @@ checks! {
     "claimant-built-in" => binding::claimant_built_in,
     "driver-override-left" => binding::driver_override_left,
     "vm-autostart-host-gpu" => binding::vm_autostart_host_gpu,
+    "card-on-host-driver" => binding::card_on_host_driver,
     "already-configured" => binding::already_configured,
     // Boot chain.
     "bootloader-conflict" => boot::bootloader_conflict,

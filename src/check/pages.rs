@@ -20,6 +20,7 @@ pages![
     "bootloader-conflict",
     "bootloader-manual",
     "bridges-stay",
+    "card-on-host-driver",
     "card-partly-bound",
     "claimant-built-in",
     "companion-functions",

@@ -53,12 +53,17 @@ pub const CPUINFO: &str = "proc/cpuinfo";
 
 /// Reads the processor.
 pub fn read(root: &Sysroot) -> Observed<Cpu> {
-    let mut flags_seen = false;
+    // The same for every processor; one copy is enough.
+    let mut seen = Vec::new();
     let keep = |line: &[u8]| {
         let key = line.split(|b| matches!(b, b'\t' | b':')).next().unwrap_or_default();
         match key {
-            b"flags" => !std::mem::replace(&mut flags_seen, true),
-            b"processor" | b"vendor_id" | b"model name" | b"physical id" | b"cpu cores" => true,
+            b"flags" | b"vendor_id" | b"model name" => {
+                let new = !seen.contains(&key.to_vec());
+                seen.push(key.to_vec());
+                new
+            }
+            b"processor" | b"physical id" | b"cpu cores" => true,
             _ => false,
         }
     };

@@ -20,6 +20,8 @@ pub struct ConfigFile {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Files {
     files: BTreeMap<String, Observed<ConfigFile>>,
+    /// Directories that were listed, with the suffix that was looked for.
+    listed: Vec<(String, String)>,
 }
 
 impl Files {
@@ -32,7 +34,12 @@ impl Files {
 
     /// Looks at every file of a directory whose name ends so; returns how many there are.
     pub fn read_dir(&mut self, root: &Sysroot, dir: &str, suffix: &str) -> usize {
-        let names = root.list(dir).into_present().unwrap_or_default();
+        let names = match root.list(dir) {
+            Observed::Present(names) => names,
+            Observed::Absent => Vec::new(),
+            Observed::Unreadable(_) => return 0,
+        };
+        self.listed.push((dir.to_owned(), suffix.to_owned()));
         let wanted: Vec<_> = names.iter().filter(|name| name.ends_with(suffix)).collect();
         for name in &wanted {
             self.read(root, &format!("{dir}/{name}"));
@@ -55,8 +62,15 @@ impl Files {
     pub fn get(&self, path: &str) -> Observed<&ConfigFile> {
         match self.files.get(path) {
             Some(seen) => seen.as_ref(),
+            None if self.is_listed(path) => Observed::Absent,
             None => Observed::Unreadable("it was not looked at".to_owned()),
         }
+    }
+
+    /// A name that was not found in a directory that was listed for such names.
+    fn is_listed(&self, path: &str) -> bool {
+        let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+        self.listed.iter().any(|(listed, suffix)| listed == dir && name.ends_with(suffix.as_str()))
     }
 
     /// The text at a path, if it was there.

@@ -182,6 +182,25 @@ fn load_option_path(option: &[u8]) -> Option<String> {
     }
 }
 
+/// A variable without the partition that a boot entry names: of a Boot#### variable only the
+/// file path is kept, behind an empty description.
+pub fn without_partitions(path: &str, bytes: &[u8]) -> Vec<u8> {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_entry = name.len() > 9
+        && name.starts_with("Boot")
+        && name[4..8].bytes().all(|b| b.is_ascii_hexdigit());
+    let Some(file) = bytes.get(4..).filter(|_| is_entry).map(load_option_path) else {
+        return bytes.to_vec();
+    };
+    let wide: Vec<u8> =
+        file.unwrap_or_default().encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
+    let length = u16::try_from(wide.len() + 4).unwrap_or(4).to_le_bytes();
+    let mut out = bytes[..4].to_vec();
+    out.extend([1, 0, 0, 0, 0, 0, 0, 0, 4, 4, length[0], length[1]]);
+    out.extend(wide);
+    out
+}
+
 fn utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     let text: Vec<u16> = units.take_while(|unit| *unit != 0).collect();

@@ -14,7 +14,8 @@ use crate::host::initramfs::InitramfsKind;
 use crate::host::parameters::{current_entry, grub_files};
 
 /// Findings that a change of parameters answers.
-const BECAUSE: [&str; 6] = [
+const BECAUSE: [&str; 7] = [
+    "card-on-host-driver",
     "iommu-off-kernel",
     "iommu-off-argument",
     "id-shared",

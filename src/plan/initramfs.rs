@@ -17,8 +17,13 @@ const DRACUT_MODULE: &str = include_str!("assets/dracut-module-setup.sh");
 
 /// The order matters to nobody but a reader: the other two are dependencies of the first.
 const MODULES: [&str; 3] = ["vfio_pci", "vfio", "vfio_iommu_type1"];
-const BECAUSE: [&str; 4] =
-    ["gpu-driver-in-initramfs", "vfio-not-in-initramfs", "id-shared", "claimant-built-in"];
+const BECAUSE: [&str; 5] = [
+    "card-on-host-driver",
+    "gpu-driver-in-initramfs",
+    "vfio-not-in-initramfs",
+    "id-shared",
+    "claimant-built-in",
+];
 
 /// Plans files for the generator in use, and its command if the image changes.
 pub fn plan(

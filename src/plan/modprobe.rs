@@ -13,8 +13,13 @@ pub const FILE: &str = "etc/modprobe.d/00-passthru.conf";
 const MODULES_LOAD: &str = "etc/modules-load.d/passthru.conf";
 
 /// Findings that this file answers.
-const BECAUSE: [&str; 4] =
-    ["gpu-driver-in-initramfs", "function-wrong-driver", "same-driver", "companion-functions"];
+const BECAUSE: [&str; 5] = [
+    "card-on-host-driver",
+    "gpu-driver-in-initramfs",
+    "function-wrong-driver",
+    "same-driver",
+    "companion-functions",
+];
 
 /// Plans the file, and that vfio-pci is loaded even if no other driver wants the card.
 pub fn plan(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {

@@ -43,8 +43,12 @@ impl Recording {
     /// The same as a tree: paths are stored where the recorded links lead.
     pub fn into_tree(self) -> Tree {
         let mut tree = Tree::default();
+        // In path order, so that a link is known before what was seen below it.
         for (path, target) in &self.links {
-            tree.insert_link(path, target);
+            let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let Some(parent) = tree.resolve(parent) else { continue };
+            let real = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
+            tree.insert_link(&real, target);
         }
         for (path, seen) in self.seen {
             let Some(real) = tree.resolve(&path) else {

@@ -57,18 +57,28 @@ impl Default for Meta {
 }
 
 impl fmt::Display for Meta {
+    /// The attributes that differ from those of a plain empty file of root.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "size={} mtime={} mode={:04o}", self.size, self.mtime, self.mode)?;
-        if self.kind == FileKind::Other {
-            f.write_str(" kind=other")?;
+        let plain = Self::default();
+        let mut words = Vec::new();
+        if self.size != plain.size {
+            words.push(format!("size={}", self.size));
         }
-        if self.kind == FileKind::Directory {
-            f.write_str(" kind=directory")?;
+        if self.mtime != plain.mtime {
+            words.push(format!("mtime={}", self.mtime));
         }
-        if (self.uid, self.gid) != (0, 0) {
-            write!(f, " owner={}:{}", self.uid, self.gid)?;
+        if self.mode != plain.mode {
+            words.push(format!("mode={:04o}", self.mode));
         }
-        Ok(())
+        match self.kind {
+            FileKind::File => {}
+            FileKind::Directory => words.push("kind=directory".to_owned()),
+            FileKind::Other => words.push("kind=other".to_owned()),
+        }
+        if (self.uid, self.gid) != (plain.uid, plain.gid) {
+            words.push(format!("owner={}:{}", self.uid, self.gid));
+        }
+        f.write_str(&words.join(" "))
     }
 }
 
@@ -328,8 +338,8 @@ impl Sysroot {
             Source::Tree(tree) => match tree.look(path) {
                 Some(Node::Present(meta)) => Observed::Present(meta.clone().unwrap_or_default()),
                 Some(Node::File { bytes, meta }) => {
-                    let plain = || Meta { size: bytes.len() as u64, ..Meta::default() };
-                    Observed::Present(meta.clone().unwrap_or_else(plain))
+                    let size = bytes.len() as u64;
+                    Observed::Present(Meta { size, ..meta.clone().unwrap_or_default() })
                 }
                 Some(Node::Dir) => Observed::Present(Meta {
                     kind: FileKind::Directory,

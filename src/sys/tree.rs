@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -31,6 +33,22 @@ pub enum Node {
     Present(Option<Meta>),
     /// Something that could not be read, with the reason.
     Unreadable(String),
+}
+
+impl Node {
+    /// One form for what says the same: attributes of a plain file of root are left out, and
+    /// the size of a file with content is that of its content.
+    fn normal(self) -> Self {
+        let worth = |meta: Meta| (meta != Meta::default()).then_some(meta);
+        match self {
+            Self::File { bytes, meta } => {
+                let meta = meta.and_then(|meta| worth(Meta { size: 0, ..meta }));
+                Self::File { bytes, meta }
+            }
+            Self::Present(meta) => Self::Present(meta.and_then(worth)),
+            other => other,
+        }
+    }
 }
 
 /// A recorded machine.
@@ -65,7 +83,7 @@ impl Tree {
     /// Puts a node at a path, making its parent directories.
     pub fn insert(&mut self, path: &str, node: Node) {
         self.make_parents(path);
-        self.nodes.insert(path.to_owned(), node);
+        self.nodes.insert(path.to_owned(), node.normal());
     }
 
     /// Puts a symbolic link at a path.
@@ -168,6 +186,39 @@ impl Tree {
         Some(real)
     }
 
+    /// Makes the tree as real files below a new directory. Files whose content was not
+    /// recorded get their size and no content; what could not be read gets mode 0000.
+    ///
+    /// # Errors
+    /// The directory exists, or something in it cannot be made.
+    pub fn lay_out(&self, dir: &Path) -> std::io::Result<()> {
+        std::fs::create_dir(dir)?;
+        for (path, node) in &self.nodes {
+            let to = dir.join(path);
+            match node {
+                Node::Dir => std::fs::create_dir_all(&to)?,
+                Node::File { bytes, meta } => lay_file(&to, bytes, meta.as_ref())?,
+                Node::Present(meta) => {
+                    lay_file(&to, &[], meta.as_ref())?;
+                    let size = meta.as_ref().map_or(0, |meta| meta.size);
+                    std::fs::OpenOptions::new().write(true).open(&to)?.set_len(size)?;
+                }
+                Node::Unreadable(_) => {
+                    lay_file(&to, &[], None)?;
+                    std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0))?;
+                }
+            }
+        }
+        for (path, target) in &self.links {
+            let to = dir.join(path);
+            if let Some(parent) = to.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::os::unix::fs::symlink(target, to)?;
+        }
+        Ok(())
+    }
+
     /// Reads the text form.
     ///
     /// # Errors
@@ -264,20 +315,21 @@ impl Tree {
                 let _ = writeln!(out, "{name} -> {}", encode(target));
                 continue;
             }
-            match &self.nodes[path] {
+            let node = &self.nodes[path];
+            match node {
                 Node::Dir => {
                     if !self.has_children(path) {
                         let _ = writeln!(out, "{name}/");
                     }
                 }
-                Node::Present(meta) => {
-                    let _ = writeln!(out, "{name}{} present", attributes(meta.as_ref()));
+                Node::Present(_) => {
+                    let _ = writeln!(out, "{name}{} present", attributes(node));
                 }
                 Node::Unreadable(reason) => {
                     let _ = writeln!(out, "{name} unreadable {}", reason.replace('\n', " "));
                 }
-                Node::File { bytes, meta } => {
-                    render_file(&mut out, &format!("{name}{}", attributes(meta.as_ref())), bytes);
+                Node::File { bytes, .. } => {
+                    render_file(&mut out, &format!("{name}{}", attributes(node)), bytes);
                 }
             }
         }
@@ -306,6 +358,18 @@ fn below<'a, V>(
             .filter(|rest| !rest.is_empty() && !rest.contains('/'))
             .map(str::to_owned),
     )
+}
+
+fn lay_file(to: &Path, bytes: &[u8], meta: Option<&Meta>) -> std::io::Result<()> {
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::write(to, bytes)?;
+    let Some(meta) = meta else { return Ok(()) };
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(meta.mode))?;
+    let changed = u64::try_from(meta.mtime).unwrap_or(0);
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(changed);
+    std::fs::OpenOptions::new().write(true).open(to)?.set_modified(time)
 }
 
 enum Encoding {
@@ -384,8 +448,11 @@ fn render_file(out: &mut String, name: &str, bytes: &[u8]) {
     }
 }
 
-fn attributes(meta: Option<&Meta>) -> String {
-    meta.map_or_else(String::new, |meta| format!(" {{{meta}}}"))
+fn attributes(node: &Node) -> String {
+    match node {
+        Node::File { meta: Some(meta), .. } | Node::Present(Some(meta)) => format!(" {{{meta}}}"),
+        _ => String::new(),
+    }
 }
 
 /// Percent-encodes what would make a path ambiguous in a line.

@@ -1,0 +1,13 @@
+//! Everything that is tested through the program itself, in one binary.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, dead_code)]
+
+mod agreement;
+mod bad_input;
+mod capture;
+mod findings;
+mod generated;
+mod groups;
+mod harness;
+mod layers;
+mod snapshots;
+mod tools;
