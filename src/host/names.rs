@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pci::{PciClass, PciDevice, PciId};
-use crate::sys::{Observed, Sysroot};
+use crate::sys::Sysroot;
 
 /// Where distributions keep the list (pci.ids(5), pciutils and hwdata packages).
 const LISTS: [&str; 4] = [
@@ -14,6 +14,9 @@ const LISTS: [&str; 4] = [
     "usr/share/pci.ids",
     "usr/local/share/pci.ids",
 ];
+
+/// The list that is compiled in, without subsystems.
+const COMPILED: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
 
 /// The names that the functions of one host need.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,17 +30,19 @@ impl Names {
     /// Reads them for these devices.
     pub fn read(root: &Sysroot, devices: &[PciDevice]) -> Self {
         let wanted = Wanted::of(devices);
+        let mut names = Self::default();
         for path in LISTS {
-            let mut names = Self::default();
             let mut state = Section::None;
-            let seen = root.lines(path, |line| names.take(line, &mut state, &wanted));
-            if let Observed::Present(_) = seen {
-                names.complete(&wanted);
-                return names;
+            if root.lines(path, |line| names.take(line, &mut state, &wanted)).is_present() {
+                break;
             }
         }
-        let mut names = Self::default();
-        names.complete(&wanted);
+        let missing = wanted.without(&names);
+        let mut state = Section::None;
+        for line in COMPILED.as_bytes().split(|byte| *byte == b'\n').filter(|_| !missing.is_empty())
+        {
+            names.take(line, &mut state, &missing);
+        }
         names
     }
 
@@ -64,7 +69,7 @@ impl Names {
                 let wanted = wanted.vendors.contains(&vendor);
                 if wanted {
                     *state = Section::Vendor(vendor);
-                    self.vendors.insert(vendor, name);
+                    self.vendors.entry(vendor).or_insert(name);
                 }
                 wanted
             }
@@ -96,38 +101,6 @@ impl Names {
                     self.classes.insert(class, name);
                 }
                 wanted
-            }
-        }
-    }
-
-    /// Fills from the compiled list what the host's own list did not have.
-    fn complete(&mut self, wanted: &Wanted) {
-        for id in &wanted.devices {
-            if self.vendors.contains_key(&id.vendor) && self.devices.contains_key(id) {
-                continue;
-            }
-            if let Some(device) = pci_ids::Device::from_vid_pid(id.vendor, id.device) {
-                let vendor = device.vendor().name();
-                self.vendors.entry(id.vendor).or_insert_with(|| vendor.to_owned());
-                self.devices.entry(*id).or_insert_with(|| device.name().to_owned());
-            }
-        }
-        for vendor in &wanted.vendors {
-            if !self.vendors.contains_key(vendor)
-                && let Some(known) = <pci_ids::Vendor as pci_ids::FromId<u16>>::from_id(*vendor)
-            {
-                self.vendors.insert(*vendor, known.name().to_owned());
-            }
-        }
-        for class in &wanted.classes {
-            let [base, sub] = class.to_be_bytes();
-            if self.classes.contains_key(class) || self.classes.contains_key(&(class | 0x00ff)) {
-                continue;
-            }
-            if let Some(known) = pci_ids::Subclass::from_cid_sid(base, sub) {
-                self.classes.insert(*class, known.name().to_owned());
-            } else if let Some(known) = <pci_ids::Class as pci_ids::FromId<u8>>::from_id(base) {
-                self.classes.insert(class | 0x00ff, known.name().to_owned());
             }
         }
     }
@@ -171,6 +144,24 @@ impl Wanted {
             devices: devices.iter().map(|device| device.id).collect(),
             classes: devices.iter().map(|device| device.class.code()).collect(),
         }
+    }
+
+    /// What names do not have yet; names that are there already are not looked for again.
+    fn without(&self, names: &Names) -> Self {
+        let device = |id: &&PciId| !names.devices.contains_key(*id);
+        let class = |class: &&u16| !names.classes.contains_key(*class);
+        let devices: BTreeSet<PciId> = self.devices.iter().filter(device).copied().collect();
+        let unnamed =
+            self.vendors.iter().filter(|vendor| !names.vendors.contains_key(*vendor)).copied();
+        Self {
+            vendors: devices.iter().map(|id| id.vendor).chain(unnamed).collect(),
+            classes: self.classes.iter().filter(class).copied().collect(),
+            devices,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.vendors.is_empty() && self.classes.is_empty()
     }
 }
 

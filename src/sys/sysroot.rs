@@ -504,7 +504,7 @@ impl Dir<'_> {
             Place::Fd(dir) => {
                 let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
                 match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-                    Ok(fd) => read_fd(&fd),
+                    Ok(fd) => read_attribute(&fd),
                     Err(errno) => failed(errno),
                 }
             }
@@ -564,6 +564,20 @@ fn read_fd(fd: &OwnedFd) -> Observed<Vec<u8>> {
     match read_all(fd) {
         Ok(bytes) => Observed::Present(bytes),
         Err(reason) => Observed::Unreadable(reason),
+    }
+}
+
+/// An attribute of sysfs is at most a page, and one read gives all of it
+/// (Documentation/filesystems/sysfs.rst); binary attributes can be longer.
+fn read_attribute(fd: &OwnedFd) -> Observed<Vec<u8>> {
+    let mut page = [0_u8; 4096];
+    match rustix::io::read(fd, &mut page) {
+        Ok(n) if n < page.len() => Observed::Present(page[..n].to_vec()),
+        Ok(_) => match read_rest(fd, page.to_vec()) {
+            Ok(bytes) => Observed::Present(bytes),
+            Err(reason) => Observed::Unreadable(reason),
+        },
+        Err(errno) => failed(errno),
     }
 }
 
