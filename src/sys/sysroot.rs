@@ -255,11 +255,10 @@ impl Sysroot {
 
     /// The lines of a large file that `keep` wants; only they enter a recording.
     pub fn lines(&self, path: &str, mut keep: impl FnMut(&[u8]) -> bool) -> Observed<String> {
-        let seen = self.read_raw(path).map(|bytes| {
-            let bytes = inflate(bytes);
+        self.extract(path, |bytes| {
             let mut kept = Vec::new();
             let mut start = 0;
-            for end in memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]) {
+            for end in memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]) {
                 let line = &bytes[start..end];
                 if !line.is_empty() && keep(line) {
                     kept.extend_from_slice(line);
@@ -268,7 +267,13 @@ impl Sysroot {
                 start = end + 1;
             }
             kept
-        });
+        })
+    }
+
+    /// What `part` takes out of a large file, which may be compressed with gzip; only that
+    /// enters a recording, and from there `part` must take the same again.
+    pub fn extract(&self, path: &str, part: impl FnOnce(&[u8]) -> Vec<u8>) -> Observed<String> {
+        let seen = self.read_raw(path).map(|bytes| part(&inflate(bytes)));
         self.keep(path, &seen, |bytes| Seen::File(bytes.clone(), None));
         seen.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
