@@ -29,7 +29,10 @@ pub fn no_gpu(case: &Case<'_>) -> Vec<Found> {
         format!("{} functions, none of a display class", case.host.devices().len()),
     );
     vec![Found::blocker("The PCI bus shows no graphics card.", evidence)
-        .manual("Check that the card sits well and has power, and that the firmware has its slot switched on.")]
+        .manual(match case.host.hypervisor() {
+            Some(_) => "Have the outer hypervisor pass a card to this machine.",
+            None => "Check that the card sits well and has power, and that the firmware has its slot switched on.",
+        })]
 }
 
 pub fn gpu_ambiguous(case: &Case<'_>) -> Vec<Found> {

@@ -126,26 +126,24 @@ pub fn bridges_stay(case: &Case<'_>) -> Vec<Found> {
         .and_all(bridges.iter().skip(1).map(|bridge| member(case, bridge)))]
 }
 
-/// A card behind ports of the chipset: more than one bridge that is not part of the card.
+/// A card behind the chipset: below an Intel PCH root port (00:1b to 00:1d), or below the
+/// switch that AMD's chipsets are to the processor.
 pub fn gpu_behind_chipset(case: &Case<'_>) -> Vec<Found> {
-    let Some(display) = case.display() else {
-        return Vec::new();
+    let Some(display) = case.display() else { return Vec::new() };
+    let ports: Vec<_> =
+        display.upstream.iter().filter_map(|address| case.host.device(*address)).collect();
+    let pch = |port: &PciDevice| {
+        port.id.vendor == 0x8086
+            && port.address.bus == 0
+            && matches!(port.address.device, 0x1b..=0x1d)
     };
-    // AMD boards carry a switch of their own, 1002:1478 and 1002:1479.
-    let own_switch =
-        |id: crate::host::pci::PciId| id.vendor == 0x1002 && matches!(id.device, 0x1478 | 0x1479);
-    let ports: Vec<_> = display
-        .upstream
-        .iter()
-        .filter_map(|a| case.host.device(*a))
-        .filter(|d| !own_switch(d.id))
-        .collect();
-    if ports.len() < 3 {
+    let amd = ports.iter().filter(|port| port.id.vendor == 0x1022).count();
+    if !ports.first().is_some_and(|port| pch(port)) && amd < 3 {
         return Vec::new();
     }
     let list: Vec<String> = ports.iter().map(|port| port.address.to_string()).collect();
     vec![Found::note(
-        "The card hangs behind the ports of the chipset, which it shares with other devices in lanes and often in groups. A slot at the processor is better.",
+        "The card hangs behind the chipset, which it shares with other devices in bandwidth and sometimes in groups. A slot at the processor is faster.",
         Evidence::new(display.path(), format!("behind {}", list.join(", "))),
     )]
 }

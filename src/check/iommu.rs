@@ -49,7 +49,10 @@ pub fn off_firmware(case: &Case<'_>) -> Vec<Found> {
     );
     vec![Found::blocker(detail, Evidence::new(TABLES, format!("no {table}")))
         .and(no_groups())
-        .manual(format!("Switch on {menu} in the firmware setup. Where there is no such item, the machine has none."))]
+        .manual(match case.host.hypervisor() {
+            Some(_) => "Have the outer hypervisor give this machine a virtual IOMMU.".to_owned(),
+            None => format!("Switch on {menu} in the firmware setup. Where there is no such item, the machine has none."),
+        })]
 }
 
 pub fn off_argument(case: &Case<'_>) -> Vec<Found> {

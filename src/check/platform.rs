@@ -17,9 +17,14 @@ pub fn inside_vm(case: &Case<'_>) -> Vec<Found> {
     } else {
         Evidence::new("sys/class/dmi/id/sys_vendor", name)
     };
+    if case.host.iommu.enabled() == Some(true) {
+        let text = "This system is itself a virtual machine, with an IOMMU given to it by the outer hypervisor. \
+                    A card that was passed to it can be passed on, with all limits of nesting.";
+        return vec![Found::warning(text, evidence)];
+    }
     let text = "This system is itself a virtual machine. A card can be passed on from here only \
                 where the outer hypervisor gives it a virtual IOMMU and nested virtualization.";
-    vec![Found::blocker(text, evidence).manual("Run passthru on the physical host.").liftable()]
+    vec![Found::blocker(text, evidence).manual("Run passthru on the physical host.")]
 }
 
 pub fn cpu_virtualization_off(case: &Case<'_>) -> Vec<Found> {
@@ -37,10 +42,14 @@ pub fn cpu_virtualization_off(case: &Case<'_>) -> Vec<Found> {
     let detail = format!(
         "The processor's flags do not have `{flag}`: no virtual machine can use hardware virtualization."
     );
-    vec![
-        Found::blocker(detail, Evidence::new(CPUINFO, format!("no flag `{flag}`")))
-            .manual(format!("Switch on {menu} in the firmware setup, then look again.")),
-    ]
+    vec![Found::blocker(detail, Evidence::new(CPUINFO, format!("no flag `{flag}`"))).manual(
+        match case.host.hypervisor() {
+            Some(_) => {
+                "Have the outer hypervisor offer nested virtualization to this machine.".to_owned()
+            }
+            None => format!("Switch on {menu} in the firmware setup, then look again."),
+        },
+    )]
 }
 
 pub fn kvm_missing(case: &Case<'_>) -> Vec<Found> {

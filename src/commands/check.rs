@@ -3,8 +3,8 @@ use crate::check::{Case, Desired, Selection, Verdict};
 use crate::cli::Global;
 use crate::document::CheckDocument;
 use crate::error::Error;
-use crate::host::Host;
 use crate::host::rom::Probe;
+use crate::host::{Host, Observed};
 use crate::ui::Ui;
 
 /// Say whether a GPU can be passed through, and what stands in the way
@@ -27,13 +27,13 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let desired =
         Desired { gpu: args.gpu.clone(), allow: args.allow.clone(), ..Desired::default() };
     known_codes(&desired.allow)?;
+    could_look(&host)?;
     let case = Case::new(&host, &desired);
     refuse_unknown_gpu(&case)?;
     let report = crate::check::run(&case);
     let verdict = report.verdict;
     let document = CheckDocument::of(&case, report, Vec::new());
     show(&document, global, ui)?;
-    could_look(&host, verdict)?;
     Ok(match verdict {
         Verdict::Ready | Verdict::Configurable => Answer::Yes,
         Verdict::Blocked | Verdict::Unknown => Answer::No,
@@ -49,13 +49,15 @@ pub fn show(document: &CheckDocument, global: &Global, ui: &Ui) -> Result<(), Er
     }
 }
 
-/// Without the list of PCI functions there is no answer at all.
-pub fn could_look(host: &Host, verdict: Verdict) -> Result<(), Error> {
-    if host.devices.is_present() || verdict != Verdict::Unknown {
-        return Ok(());
-    }
+/// Without /sys there is no answer at all.
+pub fn could_look(host: &Host) -> Result<(), Error> {
+    let reason = match &host.devices {
+        Observed::Present(_) => return Ok(()),
+        Observed::Absent => "it is not there",
+        Observed::Unreadable(reason) => reason,
+    };
     Err(Error::new(format!(
-        "the PCI functions cannot be read: /{} is missing or unreadable",
+        "cannot read the PCI functions in /{}: {reason}",
         crate::host::pci::DEVICES
     ))
     .hint("Is /sys mounted there? With --root, the directory must hold sys, proc and etc."))

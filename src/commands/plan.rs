@@ -61,6 +61,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let host = Host::read(&root, Probe::No);
     let desired = args.desired();
     known_codes(&desired.allow)?;
+    could_look(&host)?;
     let case = Case::new(&host, &desired);
     refuse_unknown_gpu(&case)?;
     let report = crate::check::run(&case);
@@ -79,7 +80,6 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
             Ok(Answer::Yes)
         }
         Err(refusal) => {
-            let verdict = report.verdict;
             let by_hand = match &refusal {
                 Refusal::ByHand(steps) => steps.clone(),
                 Refusal::Findings => Vec::new(),
@@ -88,7 +88,6 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
                 }
             };
             show(&CheckDocument::of(&case, report, by_hand), global, ui)?;
-            could_look(&host, verdict)?;
             ui.status("There is no plan: see above for what to do first.");
             Ok(Answer::No)
         }

@@ -3,9 +3,11 @@
 use serde::Serialize;
 
 use super::Schema;
-use crate::check::Case;
+use crate::check::{Case, IdsIn, Report};
 use crate::host::pci::PciAddress;
-use crate::plan::{Binding, ChangeKind, Command, Expectation, FileState, ParameterChange, Plan};
+use crate::plan::{
+    Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan,
+};
 
 /// The whole answer, complete enough to be carried out later.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +22,8 @@ pub struct PlanDocument {
     pub commands: Vec<Command>,
     pub expectations: Vec<Expectation>,
     pub reboot: bool,
+    /// What was asked for and is done in another way, with the reason.
+    pub remarks: Vec<String>,
     /// Titles of the findings that the plan answers, or that the user lifted.
     pub why: Vec<Why>,
 }
@@ -43,9 +47,29 @@ pub struct Why {
     pub detail: String,
 }
 
+/// What the reader of a plan would otherwise wonder about.
+fn remarks(case: &Case<'_>, method: Method, report: &Report) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if case.desired.ids_in == IdsIn::Modprobe && method == Method::Address {
+        remarks.push(
+            "No list of ids, in modprobe.d or elsewhere, can name this card without another device: it is selected \
+             by address on the kernel command line instead."
+                .to_owned(),
+        );
+    }
+    if report.has("iommu-off-kernel") || report.has("iommu-off-argument") {
+        remarks.push(
+            "The IOMMU is off now, so nobody can tell yet which devices share the card's group. Check again after \
+             the reboot, before a guest gets the card."
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
 impl PlanDocument {
     /// Builds the answer.
-    pub fn of(case: &Case<'_>, report: &crate::check::Report, plan: Plan) -> Self {
+    pub fn of(case: &Case<'_>, report: &Report, plan: Plan) -> Self {
         let changes = plan.changes.into_iter().map(|change| Change {
             kind: change.kind(),
             diff: change.diff(),
@@ -67,6 +91,7 @@ impl PlanDocument {
                 .map(|display| case.host.names.device(display.id))
                 .unwrap_or_default(),
             functions: plan.functions,
+            remarks: remarks(case, plan.binding.method, report),
             binding: plan.binding,
             kernel_parameters: plan.kernel_parameters,
             why: why.collect(),

@@ -20,6 +20,9 @@ pub fn render(document: &PlanDocument, page: &Page) -> String {
         return out;
     }
     out.push_str(&page.wrap(&selection(document, &functions), 0));
+    for remark in &document.remarks {
+        out.push_str(&page.wrap(remark, 0));
+    }
     if !document.why.is_empty() {
         let _ = writeln!(out, "\n{}", Tone::Heading.paint("Why"));
         for why in &document.why {

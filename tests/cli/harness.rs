@@ -110,6 +110,29 @@ impl Machine {
         passthru(&all)
     }
 
+    /// Makes the changes of a plan document, as `apply` would, without running its commands.
+    pub fn lay(self, plan: &serde_json::Value) -> Self {
+        let changes = plan["changes"].as_array().expect("changes").clone();
+        changes.iter().fold(self, |machine, change| {
+            let path = change["path"].as_str().expect("a path").trim_start_matches('/');
+            let after = &change["after"];
+            if after["state"] == "absent" {
+                return machine.remove(path);
+            }
+            let mode =
+                u32::from_str_radix(after["mode"].as_str().expect("a mode"), 8).expect("octal");
+            let machine = machine.write(path, after["text"].as_str().expect("a text"));
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(machine.at(path), permissions).expect("a mode");
+            machine
+        })
+    }
+
+    /// The text of a file of the machine.
+    pub fn text(&self, path: &str) -> String {
+        std::fs::read_to_string(self.at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
     /// Codes of the findings of `check`, with their severity.
     pub fn findings(&self, args: &[&str]) -> Vec<(String, String)> {
         let mut all = vec!["--json", "check"];

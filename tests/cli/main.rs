@@ -9,5 +9,6 @@ mod generated;
 mod groups;
 mod harness;
 mod layers;
+mod plans;
 mod snapshots;
 mod tools;
