@@ -13,8 +13,10 @@ use crate::commands;
 #[derive(Debug, Parser)]
 #[command(name = "passthru", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
+    /// Options of every verb.
     #[command(flatten)]
     pub global: Global,
+    /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
 }

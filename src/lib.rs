@@ -4,7 +4,6 @@
 //! inventory; [`check`] judges it; [`plan`] decides what would change; [`document`] is the JSON
 //! contract; [`ui`] puts it into words; [`commands`] and [`cli`] are the program.
 //! `docs/architecture.md` has the picture and the rules.
-#![allow(missing_docs, dead_code)]
 
 pub(crate) mod capture;
 pub(crate) mod check;

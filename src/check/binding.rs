@@ -30,6 +30,7 @@ pub fn sharing<'a>(case: &Case<'a>) -> Vec<(&'a PciDevice, &'a PciDevice)> {
     pairs
 }
 
+/// `id-shared`: An id of the card also stands on another device.
 pub fn id_shared(case: &Case<'_>) -> Vec<Found> {
     let pairs = sharing(case);
     let Some((own, first)) = pairs.first() else {
@@ -127,6 +128,7 @@ fn is_selected(case: &Case<'_>, device: &PciDevice) -> Option<Evidence> {
     list.takes(device).then(|| at(&list))
 }
 
+/// `function-wrong-driver`: A function is set to go to vfio-pci, but another driver has it.
 pub fn function_wrong_driver(case: &Case<'_>) -> Vec<Found> {
     let wrong = case.functions().into_iter().filter(|function| !function.on_vfio());
     let found = wrong.filter_map(|function| {
@@ -145,6 +147,7 @@ pub fn function_wrong_driver(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `card-partly-bound`: Only some functions of the card are on vfio-pci.
 pub fn card_partly_bound(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
     let (bound, others): (Vec<&PciDevice>, Vec<&PciDevice>) =
@@ -167,6 +170,7 @@ pub fn card_partly_bound(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `claimant-built-in`: A driver that claims the card is built into the kernel.
 pub fn claimant_built_in(case: &Case<'_>) -> Vec<Found> {
     let claimants = &case.host.kernel.claimants;
     let found = case.functions().into_iter().filter_map(|function| {
@@ -181,6 +185,7 @@ pub fn claimant_built_in(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `driver-override-left`: A driver_override is set on a device.
 pub fn driver_override_left(case: &Case<'_>) -> Vec<Found> {
     let ours = case
         .active
@@ -203,6 +208,7 @@ pub fn driver_override_left(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `vm-autostart-host-gpu`: A VM that starts with the host would take a device of the host.
 pub fn vm_autostart_host_gpu(case: &Case<'_>) -> Vec<Found> {
     let host_card = |address| {
         case.host
@@ -223,6 +229,7 @@ pub fn vm_autostart_host_gpu(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `card-on-host-driver`: The card is not on vfio-pci yet.
 pub fn card_on_host_driver(case: &Case<'_>) -> Vec<Found> {
     let free: Vec<&PciDevice> =
         case.functions().into_iter().filter(|function| !function.on_vfio()).collect();
@@ -238,6 +245,7 @@ pub fn card_on_host_driver(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `already-configured`: Passthrough is already set up for this card.
 pub fn already_configured(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
     let Some(first) = functions.first().filter(|_| functions.iter().all(|f| f.on_vfio())) else {

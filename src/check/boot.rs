@@ -18,6 +18,7 @@ fn clues(host: &Host) -> Vec<Evidence> {
         .collect()
 }
 
+/// `bootloader-conflict`: The signs disagree about which boot loader is in use.
 pub fn bootloader_conflict(case: &Case<'_>) -> Vec<Found> {
     let mut evidence = clues(case.host).into_iter();
     let (BootloaderKind::Unknown, Some(first)) = (case.host.bootloader.kind, evidence.next())
@@ -75,6 +76,7 @@ pub fn by_hand(host: &Host, parameters: &[String]) -> Option<String> {
     Some(steps.replace("PARAMETERS", &parameters.join(" ")))
 }
 
+/// `bootloader-manual`: The boot loader is known, but its parameters are set by hand.
 pub fn bootloader_manual(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let kind = host.bootloader.kind;
@@ -103,6 +105,7 @@ pub fn bootloader_manual(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `config-unreadable`: A configuration file could not be read.
 pub fn config_unreadable(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let relevant = |path: &&(String, String)| {
@@ -137,6 +140,7 @@ pub fn config_unreadable(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `config-not-understood`: A configuration file has a construct that passthru will not edit.
 pub fn config_not_understood(case: &Case<'_>) -> Vec<Found> {
     let mut problems: Vec<(String, crate::config::NotUnderstood)> =
         case.configured.problems.clone();
@@ -160,6 +164,7 @@ pub fn config_not_understood(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `esp-not-mounted`: The EFI partition is not mounted.
 pub fn esp_not_mounted(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let needs_esp = matches!(
@@ -243,6 +248,7 @@ fn is_ours(parameter: &Parameter<'_>) -> bool {
     .any(|key| parameter.is(key))
 }
 
+/// `bls-ignores-default-grub`: GRUB boots BLS entries, which do not follow /etc/default/grub.
 pub fn bls_ignores_default_grub(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     if host.bootloader.kind != BootloaderKind::GrubBls || !case.configured.is_known() {
@@ -271,6 +277,7 @@ pub fn bls_ignores_default_grub(case: &Case<'_>) -> Vec<Found> {
         .manual(format!("sudo grubby --update-kernel=ALL --args=\"{}\"", list.join(" ")))]
 }
 
+/// `grub-no-recovery`: GRUB makes no recovery entry.
 pub fn grub_no_recovery(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     if host.bootloader.kind != BootloaderKind::Grub {
@@ -288,6 +295,7 @@ pub fn grub_no_recovery(case: &Case<'_>) -> Vec<Found> {
         .manual("In GRUB's menu, `e` edits an entry for one boot: delete the words there. Or set GRUB_DISABLE_RECOVERY=false.")]
 }
 
+/// `parameter-not-active`: A configured kernel parameter is not in effect.
 pub fn parameter_not_active(case: &Case<'_>) -> Vec<Found> {
     if !case.configured.is_known() || case.host.command_line().is_none() {
         return Vec::new();
@@ -310,6 +318,7 @@ pub fn parameter_not_active(case: &Case<'_>) -> Vec<Found> {
     found
 }
 
+/// `parameter-not-configured`: A kernel parameter is active but not configured.
 pub fn parameter_not_configured(case: &Case<'_>) -> Vec<Found> {
     if !case.configured.is_known() {
         return Vec::new();
@@ -338,6 +347,7 @@ const KNOWN: [&str; 9] = [
     "passthru.bind",
 ];
 
+/// `parameter-misspelt`: A kernel parameter looks misspelt.
 pub fn parameter_misspelt(case: &Case<'_>) -> Vec<Found> {
     let near = |parameter: &Parameter<'_>| {
         let key = parameter.key;

@@ -9,6 +9,7 @@ use crate::host::kernel::ModuleState;
 const PARAMETERS: [&str; 6] =
     ["ids", "nointxmask", "disable_vga", "disable_idle_d3", "enable_sriov", "disable_denylist"];
 
+/// `vfio-options-repeated`: vfio-pci is given its ids more than once.
 pub fn vfio_options_repeated(case: &Case<'_>) -> Vec<Found> {
     let ids = case.host.modprobe.vfio_ids();
     let (Some(last), Some(first)) = (ids.effective(), ids.all.first()) else {
@@ -28,6 +29,7 @@ pub fn vfio_options_repeated(case: &Case<'_>) -> Vec<Found> {
     .manual("Put all ids on one line.")]
 }
 
+/// `vfio-options-built-in`: modprobe.d options cannot reach a built-in vfio-pci.
 pub fn vfio_options_built_in(case: &Case<'_>) -> Vec<Found> {
     if case.host.kernel.vfio_pci.present() != Some(&ModuleState::BuiltIn) {
         return Vec::new();
@@ -43,6 +45,7 @@ pub fn vfio_options_built_in(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `vfio-parameter-unknown`: vfio-pci is given a parameter that it does not have.
 pub fn vfio_parameter_unknown(case: &Case<'_>) -> Vec<Found> {
     let mut found = Vec::new();
     for placed in case.host.modprobe.options("vfio_pci") {
@@ -74,6 +77,7 @@ pub fn vfio_parameter_unknown(case: &Case<'_>) -> Vec<Found> {
     found
 }
 
+/// `modprobe-file-ignored`: A file in modprobe.d is ignored because of its name.
 pub fn modprobe_file_ignored(case: &Case<'_>) -> Vec<Found> {
     let ignored = case.host.modprobe.ignored().iter().filter(|ignored| {
         ignored.masked_by.is_none()

@@ -20,6 +20,7 @@ fn list(case: &Case<'_>, cards: &[&Gpu]) -> Vec<String> {
         .collect()
 }
 
+/// `no-gpu`: No display controller found on the PCI bus.
 pub fn no_gpu(case: &Case<'_>) -> Vec<Found> {
     if case.selection != Selection::NoGpu || !case.host.devices.is_present() {
         return Vec::new();
@@ -35,6 +36,7 @@ pub fn no_gpu(case: &Case<'_>) -> Vec<Found> {
         })]
 }
 
+/// `gpu-ambiguous`: Several cards would do equally well.
 pub fn gpu_ambiguous(case: &Case<'_>) -> Vec<Found> {
     let Selection::Several(cards) = &case.selection else {
         return Vec::new();
@@ -55,6 +57,7 @@ fn is_last_display(case: &Case<'_>) -> bool {
     case.gpu().is_some() && !bound && !others && case.host.gpus.management.is_empty()
 }
 
+/// `only-gpu`: This is the only display device of the machine.
 pub fn only_gpu(case: &Case<'_>) -> Vec<Found> {
     let (true, Some(display)) = (is_last_display(case), case.display()) else {
         return Vec::new();
@@ -67,6 +70,7 @@ pub fn only_gpu(case: &Case<'_>) -> Vec<Found> {
     .liftable()]
 }
 
+/// `headless-host`: The host will have no display left.
 pub fn headless_host(case: &Case<'_>) -> Vec<Found> {
     let (true, Some(display)) = (is_last_display(case), case.display()) else {
         return Vec::new();
@@ -75,6 +79,7 @@ pub fn headless_host(case: &Case<'_>) -> Vec<Found> {
         .manual("Test a login over SSH from another machine first.")]
 }
 
+/// `gpu-drives-display`: The host's picture comes from the chosen card.
 pub fn gpu_drives_display(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
         return Vec::new();
@@ -110,6 +115,7 @@ pub fn gpu_drives_display(case: &Case<'_>) -> Vec<Found> {
     }]
 }
 
+/// `gpu-boot-display`: The firmware shows its picture on the guest's card.
 pub fn gpu_boot_display(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
         return Vec::new();
@@ -121,6 +127,7 @@ pub fn gpu_boot_display(case: &Case<'_>) -> Vec<Found> {
         .manual("Choose the other card as primary display in the firmware setup.")]
 }
 
+/// `framebuffer-on-gpu`: The boot framebuffer or the console sits on the guest's card.
 pub fn framebuffer_on_gpu(case: &Case<'_>) -> Vec<Found> {
     let Some(gpu) = case.gpu() else {
         return Vec::new();
@@ -136,6 +143,7 @@ pub fn framebuffer_on_gpu(case: &Case<'_>) -> Vec<Found> {
         .manual("Move the primary display to the other card in the firmware setup.")]
 }
 
+/// `host-gpu-no-monitor`: No monitor is connected to the host's card.
 pub fn host_gpu_no_monitor(case: &Case<'_>) -> Vec<Found> {
     let hosts: Vec<&Gpu> = case.host_cards().collect();
     let known = hosts.iter().any(|gpu| !gpu.connectors.is_empty());
@@ -160,6 +168,7 @@ pub fn host_gpu_no_monitor(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `gpu-no-outputs`: The card has no display outputs.
 pub fn gpu_no_outputs(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
         return Vec::new();
@@ -181,10 +190,11 @@ pub fn gpu_no_outputs(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `hybrid-laptop`: A laptop with two graphics chips.
 pub fn hybrid_laptop(case: &Case<'_>) -> Vec<Found> {
     let integrated = case.other_cards().any(|gpu| gpu.integrated);
     if !case.host.firmware.is_portable()
-        || !case.gpu().is_some_and(|gpu| !gpu.integrated)
+        || case.gpu().is_none_or(|gpu| gpu.integrated)
         || !integrated
     {
         return Vec::new();
@@ -194,6 +204,7 @@ pub fn hybrid_laptop(case: &Case<'_>) -> Vec<Found> {
         .manual("Expect the guest's driver to need more work than on a desktop.")]
 }
 
+/// `apu-assigned`: The card for the guest is integrated graphics.
 pub fn apu_assigned(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
         return Vec::new();
@@ -215,6 +226,7 @@ fn alone_on_its_bus(case: &Case<'_>, display: &PciDevice) -> bool {
         && case.host.devices().iter().filter(same_bus).all(|device| case.is_own(device))
 }
 
+/// `reset-missing`: The card has no good way to be reset.
 pub fn reset_missing(case: &Case<'_>) -> Vec<Found> {
     let Some(display) = case.display() else {
         return Vec::new();
@@ -235,6 +247,7 @@ pub fn reset_missing(case: &Case<'_>) -> Vec<Found> {
         .manual("Test it before you rely on it: start, stop and start the guest.")]
 }
 
+/// `rom-no-efi`: The card's option ROM has no EFI image.
 pub fn rom_no_efi(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else {
         return Vec::new();
@@ -246,6 +259,7 @@ pub fn rom_no_efi(case: &Case<'_>) -> Vec<Found> {
         .manual("Look for a firmware update of the card; else use a guest with legacy BIOS.")]
 }
 
+/// `rom-absent`: The card has no option ROM that could be read.
 pub fn rom_absent(case: &Case<'_>) -> Vec<Found> {
     let (Some(gpu), Some(display)) = (case.gpu(), case.display()) else { return Vec::new() };
     // Graphics inside the processor has no ROM BAR; what `rom` shows there is the shadow copy.
@@ -258,6 +272,7 @@ pub fn rom_absent(case: &Case<'_>) -> Vec<Found> {
         .manual("If the guest's driver fails, a ROM taken from the board's firmware may be needed.")]
 }
 
+/// `proprietary-driver`: The closed NVIDIA driver is in use.
 pub fn proprietary_driver(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let mut held = host
@@ -275,6 +290,7 @@ pub fn proprietary_driver(case: &Case<'_>) -> Vec<Found> {
         .planned("The plan binds the card before that driver loads, so nothing has to be taken from it.")]
 }
 
+/// `device-dead`: The card does not answer any more.
 pub fn device_dead(case: &Case<'_>) -> Vec<Found> {
     let dead = case.functions().into_iter().filter_map(|function| {
         let state = function.power_state.present().map(String::as_str);
@@ -293,6 +309,7 @@ pub fn device_dead(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `companion-functions`: Sound, USB or USB-C go with the card.
 pub fn companion_functions(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
     let Some((_, companions)) = functions.split_first() else {
@@ -317,6 +334,7 @@ pub fn companion_functions(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `same-driver`: The host's card and the guest's card use the same driver.
 pub fn same_driver(case: &Case<'_>) -> Vec<Found> {
     let Some(display) = case.display() else {
         return Vec::new();
@@ -340,6 +358,7 @@ pub fn same_driver(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `identical-gpus`: Two cards of exactly one model.
 pub fn identical_gpus(case: &Case<'_>) -> Vec<Found> {
     let named = match &case.selection {
         Selection::One(gpu) => case.host.device(gpu.address),
@@ -372,6 +391,7 @@ pub fn identical_gpus(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `bmc-boot-display`: The boot display is the server's management chip.
 pub fn bmc_boot_display(case: &Case<'_>) -> Vec<Found> {
     let management =
         case.host.gpus.management.iter().filter_map(|address| case.host.device(*address));
@@ -382,6 +402,7 @@ pub fn bmc_boot_display(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `numa-locality`: The card belongs to one NUMA node.
 pub fn numa_locality(case: &Case<'_>) -> Vec<Found> {
     let Some(display) = case.display() else {
         return Vec::new();
@@ -399,6 +420,7 @@ pub fn numa_locality(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `nvswitch-fabric`: These GPUs are joined by NVSwitch.
 pub fn nvswitch_fabric(case: &Case<'_>) -> Vec<Found> {
     let switch = |device: &&PciDevice| device.id.vendor == 0x10de && device.class.code() == 0x0680;
     let count = case.host.devices().iter().filter(switch).count();
@@ -413,6 +435,7 @@ pub fn nvswitch_fabric(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `many-gpus`: This machine has many GPUs.
 pub fn many_gpus(case: &Case<'_>) -> Vec<Found> {
     let count = case.host.gpus.cards.len();
     if count < 4 {

@@ -29,6 +29,7 @@ fn other_displays<'a>(case: &Case<'a>) -> Vec<&'a PciDevice> {
     case.foreign_endpoints().into_iter().filter(|device| device.class.is_gpu()).collect()
 }
 
+/// `group-two-gpus`: The host's card and the guest's card share one group.
 pub fn group_two_gpus(case: &Case<'_>) -> Vec<Found> {
     let displays = other_displays(case);
     let Some(first) = displays.first() else {
@@ -45,6 +46,7 @@ pub fn group_two_gpus(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `group-shared`: Other devices share the card's IOMMU group.
 pub fn group_shared(case: &Case<'_>) -> Vec<Found> {
     let mates = case.foreign_endpoints();
     let displays = other_displays(case);
@@ -67,6 +69,7 @@ pub fn group_shared(case: &Case<'_>) -> Vec<Found> {
     vec![if viable { found.liftable() } else { found }]
 }
 
+/// `group-bridge-driver`: A bridge in the group has a driver that VFIO does not accept.
 pub fn group_bridge_driver(case: &Case<'_>) -> Vec<Found> {
     let bridges = case.group_mates().into_iter().filter(|device| device.class.is_infrastructure());
     let odd = bridges.filter(|bridge| !bridge.leaves_group_viable());
@@ -82,6 +85,7 @@ pub fn group_bridge_driver(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `reserved-region-direct`: The firmware keeps a memory window of the device for itself.
 pub fn reserved_region_direct(case: &Case<'_>) -> Vec<Found> {
     let groups = case.host.iommu.groups.present();
     let functions = case.functions();
@@ -98,6 +102,7 @@ pub fn reserved_region_direct(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `functions-in-several-groups`: The card's functions are in different IOMMU groups.
 pub fn functions_in_several_groups(case: &Case<'_>) -> Vec<Found> {
     let functions = case.functions();
     let groups: std::collections::BTreeSet<u32> =
@@ -115,6 +120,7 @@ pub fn functions_in_several_groups(case: &Case<'_>) -> Vec<Found> {
     vec![Found::note(format!("The card's functions are in groups {}. That is well: all of them go together all the same.", list.join(" and ")), first).and_all(evidence)]
 }
 
+/// `bridges-stay`: The bridges in the group stay with the host.
 pub fn bridges_stay(case: &Case<'_>) -> Vec<Found> {
     let bridges: Vec<_> =
         case.group_mates().into_iter().filter(|d| d.class.is_infrastructure()).collect();
@@ -148,6 +154,7 @@ pub fn gpu_behind_chipset(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `host-disk-in-group`: A disk of the host is in the card's group.
 pub fn host_disk_in_group(case: &Case<'_>) -> Vec<Found> {
     lost(case, |device, one| match one {
         Use::Disk { name, mounted } if !mounted.is_empty() => Some((
@@ -169,6 +176,7 @@ pub fn host_disk_in_group(case: &Case<'_>) -> Vec<Found> {
     })
 }
 
+/// `host-network-in-group`: The host's only network is in the card's group.
 pub fn host_network_in_group(case: &Case<'_>) -> Vec<Found> {
     let up = |one: &Use| matches!(one, Use::Network { up: true, .. });
     let mates: Vec<_> = case.foreign_endpoints().iter().map(|device| device.address).collect();
@@ -187,6 +195,7 @@ pub fn host_network_in_group(case: &Case<'_>) -> Vec<Found> {
     })
 }
 
+/// `host-input-in-group`: A USB controller of the host is in the card's group.
 pub fn host_input_in_group(case: &Case<'_>) -> Vec<Found> {
     let keyboards_known = case.host.uses.all().any(|(_, one)| *one == Use::Keyboard);
     let usb = |device: &&PciDevice| device.class.code() == 0x0c03;

@@ -90,6 +90,7 @@ pub fn preset_naming_a_config(host: &Host) -> Option<(String, String)> {
     })
 }
 
+/// `initramfs-manual`: The initramfs must be set up by hand.
 pub fn initramfs_manual(case: &Case<'_>) -> Vec<Found> {
     let initramfs = &case.host.initramfs;
     if case.gpu().is_none()
@@ -161,6 +162,7 @@ pub fn vfio_not_in_initramfs(case: &Case<'_>) -> Vec<Found> {
     .planned("The plan puts it there.")]
 }
 
+/// `initramfs-stale`: The boot image is older than its configuration.
 pub fn initramfs_stale(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let mentions = |text: &str| text.contains("vfio") || text.contains("passthru");
@@ -192,6 +194,7 @@ pub fn initramfs_stale(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `mkinitcpio-drop-in-ignored`: The drop-in directory of mkinitcpio is not read here.
 pub fn mkinitcpio_drop_in_ignored(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let drop_in =
@@ -207,6 +210,7 @@ pub fn mkinitcpio_drop_in_ignored(case: &Case<'_>) -> Vec<Found> {
         .planned("The plan edits the main configuration file instead.")]
 }
 
+/// `stale-module-name`: A module name in the configuration no longer exists.
 pub fn stale_module_name(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     if host.kernel.virqfd_module || !host.kernel.modules_dir.is_present() {
@@ -220,6 +224,7 @@ pub fn stale_module_name(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// `gpu-driver-in-initramfs`: A graphics driver is in the initramfs.
 pub fn gpu_driver_in_initramfs(case: &Case<'_>) -> Vec<Found> {
     if case.gpu().is_none() {
         return Vec::new();

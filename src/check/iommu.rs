@@ -24,6 +24,7 @@ pub fn off_words(case: &Case<'_>) -> Vec<String> {
     case.active.parameters().map(|p| p.word.to_owned()).filter(|word| off(word)).collect()
 }
 
+/// `iommu-off-firmware`: The firmware does not offer an IOMMU.
 pub fn off_firmware(case: &Case<'_>) -> Vec<Found> {
     if !is_off(case) || !case.host.firmware.iommu_table.is_absent() {
         return Vec::new();
@@ -55,6 +56,7 @@ pub fn off_firmware(case: &Case<'_>) -> Vec<Found> {
         })]
 }
 
+/// `iommu-off-argument`: A kernel argument switches the IOMMU off.
 pub fn off_argument(case: &Case<'_>) -> Vec<Found> {
     let words = off_words(case);
     if !is_off(case) || words.is_empty() || !case.host.firmware.iommu_table.is_present() {
@@ -76,6 +78,7 @@ pub fn off_argument(case: &Case<'_>) -> Vec<Found> {
     }]
 }
 
+/// `iommu-off-kernel`: The kernel leaves the Intel IOMMU off by default.
 pub fn off_kernel(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let dmar = host.firmware.iommu_table.present() == Some(&IommuTable::Dmar);
@@ -105,6 +108,7 @@ pub fn off_kernel(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `iommu-driver-failed`: The IOMMU is offered and wanted, but did not start.
 pub fn driver_failed(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let Some(table) = host.firmware.iommu_table.present() else {
@@ -133,6 +137,7 @@ pub fn driver_failed(case: &Case<'_>) -> Vec<Found> {
         .manual(format!("Read why in the kernel log: `sudo dmesg | grep -i {log}`. A firmware update often helps."))]
 }
 
+/// `amd-iommu-on`: amd_iommu=on is not a value that the kernel knows.
 pub fn amd_iommu_on(case: &Case<'_>) -> Vec<Found> {
     let word = case.active.parameters().find(|p| p.is("amd_iommu") && p.value == Some("on"));
     let Some(word) = word else { return Vec::new() };
@@ -145,6 +150,7 @@ pub fn is_passthrough_word(word: &str) -> bool {
     matches!(word, "iommu=pt" | "iommu.passthrough=1" | "iommu.passthrough=on")
 }
 
+/// `iommu-passthrough`: iommu=pt is set.
 pub fn iommu_passthrough(case: &Case<'_>) -> Vec<Found> {
     let word =
         case.active.parameters().map(|p| p.word.to_owned()).find(|word| is_passthrough_word(word));
@@ -168,6 +174,7 @@ fn still_joined(case: &Case<'_>) -> Vec<String> {
     joined.map(|mate| mate.address.to_string()).collect()
 }
 
+/// `acs-override-active`: The IOMMU groups are split by an override.
 pub fn acs_override_active(case: &Case<'_>) -> Vec<Found> {
     let Some(word) = override_word(case) else {
         return Vec::new();
@@ -179,6 +186,7 @@ pub fn acs_override_active(case: &Case<'_>) -> Vec<Found> {
         .manual("Prefer a slot whose group is clean without the override; keep it only if you accept that a guest could reach devices beside the card.")]
 }
 
+/// `acs-override-ineffective`: The ACS override is asked for, but the kernel ignores it.
 pub fn acs_override_ineffective(case: &Case<'_>) -> Vec<Found> {
     let Some(word) = override_word(case) else {
         return Vec::new();
@@ -192,6 +200,7 @@ pub fn acs_override_ineffective(case: &Case<'_>) -> Vec<Found> {
         .manual("Use another slot, or a kernel that carries the patch, knowing what it gives up.")]
 }
 
+/// `igpu-not-translated`: The integrated graphics is not behind the IOMMU.
 pub fn igpu_not_translated(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     if host.iommu.enabled() != Some(true) {

@@ -16,10 +16,10 @@ mod select;
 
 pub use boot::by_hand as bootloader_by_hand;
 pub use case::{Case, Desired, IdsIn};
-pub use finding::{Evidence, Finding, Remedy, RemedyKind, Severity};
+pub use finding::{Finding, RemedyKind, Severity};
 pub use initramfs::preset_naming_a_config;
 pub use report::{Report, Verdict, run};
-pub use select::{Selection, select};
+pub use select::Selection;
 
 use finding::Found;
 

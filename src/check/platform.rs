@@ -7,6 +7,7 @@ use crate::host::cpu::{CPUINFO, CpuVendor};
 use crate::host::firmware::BootMode;
 use crate::host::kernel::ModuleState;
 
+/// `inside-vm`: This system itself runs in a virtual machine.
 pub fn inside_vm(case: &Case<'_>) -> Vec<Found> {
     let Some(name) = case.host.hypervisor() else {
         return Vec::new();
@@ -27,6 +28,7 @@ pub fn inside_vm(case: &Case<'_>) -> Vec<Found> {
     vec![Found::blocker(text, evidence).manual("Run passthru on the physical host.")]
 }
 
+/// `cpu-virtualization-off`: CPU virtualisation is switched off.
 pub fn cpu_virtualization_off(case: &Case<'_>) -> Vec<Found> {
     let Some(cpu) = case.host.cpu.present() else {
         return Vec::new();
@@ -52,6 +54,7 @@ pub fn cpu_virtualization_off(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `kvm-missing`: /dev/kvm is missing although the CPU can virtualise.
 pub fn kvm_missing(case: &Case<'_>) -> Vec<Found> {
     let offered = case.host.cpu.present().is_some_and(|cpu| cpu.virtualization.is_some());
     if !offered || !case.host.kernel.kvm.is_absent() {
@@ -68,6 +71,7 @@ pub fn kvm_missing(case: &Case<'_>) -> Vec<Found> {
         ))]
 }
 
+/// `vfio-missing`: This kernel has no vfio-pci driver.
 pub fn vfio_missing(case: &Case<'_>) -> Vec<Found> {
     if case.host.kernel.vfio_pci.present() != Some(&ModuleState::Missing) {
         return Vec::new();
@@ -89,6 +93,7 @@ pub fn vfio_missing(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `kernel-modules-missing`: The running kernel's modules are gone.
 pub fn kernel_modules_missing(case: &Case<'_>) -> Vec<Found> {
     let kernel = &case.host.kernel;
     let (Some(release), true) = (&kernel.release, kernel.modules_dir.is_absent()) else {
@@ -107,6 +112,7 @@ pub fn kernel_modules_missing(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `vfio-built-in`: vfio-pci is built into this kernel.
 pub fn vfio_built_in(case: &Case<'_>) -> Vec<Found> {
     let kernel = &case.host.kernel;
     if kernel.vfio_pci.present() != Some(&ModuleState::BuiltIn) {
@@ -120,6 +126,7 @@ pub fn vfio_built_in(case: &Case<'_>) -> Vec<Found> {
         .planned("The plan puts the selection on the kernel command line.")]
 }
 
+/// `old-kernel`: This kernel is old for passthrough.
 pub fn old_kernel(case: &Case<'_>) -> Vec<Found> {
     let (Some(version), Some(release)) = (case.host.kernel.version(), &case.host.kernel.release)
     else {
@@ -137,6 +144,7 @@ pub fn old_kernel(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `legacy-bios-host`: The host boots in legacy BIOS mode.
 pub fn legacy_bios_host(case: &Case<'_>) -> Vec<Found> {
     if case.host.firmware.boot.present() != Some(&BootMode::Bios)
         || case.host.hypervisor().is_some()
@@ -150,6 +158,7 @@ pub fn legacy_bios_host(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `secure-boot-on`: Secure Boot is on.
 pub fn secure_boot_on(case: &Case<'_>) -> Vec<Found> {
     if case.host.firmware.secure_boot.present() != Some(&true) {
         return Vec::new();
@@ -164,6 +173,7 @@ pub fn secure_boot_on(case: &Case<'_>) -> Vec<Found> {
     )]
 }
 
+/// `hypervisor-missing`: No QEMU or libvirt found.
 pub fn hypervisor_missing(case: &Case<'_>) -> Vec<Found> {
     let os = &case.host.os;
     let qemu = ["qemu-system-x86_64", "qemu-kvm", "kvm"].iter().any(|program| os.has(program));
@@ -181,6 +191,7 @@ pub fn hypervisor_missing(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// `interrupt-remapping-off`: Interrupt remapping is off.
 pub fn interrupt_remapping_off(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     if host.iommu.enabled() != Some(true) {
@@ -199,6 +210,7 @@ pub fn interrupt_remapping_off(case: &Case<'_>) -> Vec<Found> {
         .manual("Take intremap=off away, update the firmware, and switch x2APIC on in its setup. passthru does not set allow_unsafe_interrupts.")]
 }
 
+/// `unsafe-vfio-option`: An option makes VFIO unsafe.
 pub fn unsafe_vfio_option(case: &Case<'_>) -> Vec<Found> {
     let found = |path: &String| {
         Found::warning(

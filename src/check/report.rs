@@ -21,18 +21,6 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
-    /// The word of the JSON contract.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Configurable => "configurable",
-            Self::Blocked => "blocked",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
 /// All findings about a case, the worst first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {

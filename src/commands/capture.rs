@@ -1,3 +1,5 @@
+//! `capture`: the machine as one text file.
+
 use std::path::PathBuf;
 
 use super::{Answer, open_root};
@@ -25,6 +27,10 @@ pub struct Args {
     probe: bool,
 }
 
+/// Writes the machine as one text file, or as real files.
+///
+/// # Errors
+/// The root or the named file cannot be used.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = open_root(global)?;
     let tree = match root.tree() {

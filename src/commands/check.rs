@@ -1,3 +1,5 @@
+//! `check`: the answer for one card.
+
 use super::{Answer, open_root};
 use crate::check::{Case, Desired, Selection, Verdict};
 use crate::cli::Global;
@@ -20,6 +22,10 @@ pub struct Args {
     probe: bool,
 }
 
+/// Judges one card; says no where it is blocked or cannot be told.
+///
+/// # Errors
+/// The root cannot be opened, or the question names what does not exist.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = open_root(global)?;
     let probe = if args.probe { Probe::Yes } else { Probe::No };

@@ -1,3 +1,5 @@
+//! `explain`: the pages of the findings.
+
 use super::Answer;
 use crate::check::pages::{PAGES, page, title};
 use crate::cli::Global;
@@ -11,6 +13,10 @@ pub struct Args {
     code: Option<String>,
 }
 
+/// Prints one page, or the list of all codes.
+///
+/// # Errors
+/// There is no such finding.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let Some(code) = &args.code else {
         if global.json {

@@ -1,3 +1,5 @@
+//! `inspect`: what the machine is.
+
 use super::{Answer, open_root};
 use crate::cli::Global;
 use crate::document::InspectDocument;
@@ -17,6 +19,10 @@ pub struct Args {
     probe: bool,
 }
 
+/// Shows the machine; says no where the PCI functions cannot be listed.
+///
+/// # Errors
+/// The root cannot be opened, or the question names what does not exist.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = open_root(global)?;
     let probe = if args.probe { Probe::Yes } else { Probe::No };

@@ -1,3 +1,5 @@
+//! `plan`: what would change.
+
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -56,6 +58,10 @@ impl Args {
     }
 }
 
+/// Shows the plan; says no, with the findings, where there is none.
+///
+/// # Errors
+/// The root cannot be opened, or the question names what does not exist.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = open_root(global)?;
     let host = Host::read(&root, Probe::No);

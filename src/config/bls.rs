@@ -7,9 +7,8 @@ mod loader;
 mod order;
 mod version;
 
-pub use loader::{LoaderConf, Timeout, default_entry};
-pub use order::{Listed, fallback_name, menu, split_counter};
-pub use version::compare as compare_versions;
+pub use loader::LoaderConf;
+pub use order::{Listed, fallback_name, split_counter};
 
 use std::ops::Range;
 
@@ -76,11 +75,6 @@ impl Entry {
     /// All `options` lines joined by blanks, as the boot loader passes them.
     pub fn options(&self) -> String {
         self.values("options").join(" ")
-    }
-
-    /// Those of `words` that the entry does not pass to the kernel yet.
-    pub fn missing(&self, words: &[&str]) -> Vec<String> {
-        Cmdline::parse(&self.options()).missing(words)
     }
 
     /// The `options` lines that hold kernel parameters: what follows a `--` is for

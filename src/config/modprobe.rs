@@ -7,8 +7,8 @@
 mod ids;
 mod search;
 
-pub use ids::{ANY_ID, FunctionIds, IdEntry, MalformedId, parse_ids};
-pub use search::{Ignored, ModprobeConfig, Placed, VfioIds};
+pub use ids::{FunctionIds, IdEntry, parse_ids};
+pub use search::{ModprobeConfig, Placed};
 
 use super::cmdline;
 

@@ -10,19 +10,29 @@ use crate::plan::{Binding, ParameterChange};
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckDocument {
+    /// Name and version of this form.
     schema: Schema,
+    /// Address of the card's display function, where there is one card in question.
     pub gpu: Option<PciAddress>,
+    /// Its name.
     pub name: Option<String>,
+    /// The answer.
     pub verdict: Verdict,
+    /// All functions of the card, the display function first.
     pub functions: Vec<PciAddress>,
+    /// How the card would be selected at boot.
     pub binding: Option<Binding>,
+    /// Words that would change on the kernel command line.
     pub kernel_parameters: Option<ParameterChange>,
+    /// Cards that would do equally well, where none was chosen.
     pub candidates: Vec<PciAddress>,
+    /// The worst first.
     pub findings: Vec<Finding>,
     /// What the user has to do where passthru does not.
     pub by_hand: Vec<String>,
     /// Facts without which there is no answer.
     pub undecided: Vec<String>,
+    /// What could not be read.
     pub unreadable: Vec<Unreadable>,
 }
 

@@ -5,7 +5,7 @@ mod inspect;
 mod plan;
 
 pub use check::CheckDocument;
-pub use inspect::{Function, Gpu, Group, GroupDevice, InspectDocument};
+pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};
 pub use plan::{Change, PlanDocument};
 
 use serde::Serialize;

@@ -12,15 +12,25 @@ use crate::plan::{
 /// The whole answer, complete enough to be carried out later.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlanDocument {
+    /// Name and version of this form.
     schema: Schema,
+    /// Address of the card's display function.
     pub gpu: PciAddress,
+    /// Its name.
     pub name: String,
+    /// All functions that go together, the display function first.
     pub functions: Vec<PciAddress>,
+    /// How the card is selected at boot.
     pub binding: Binding,
+    /// Words that change on the kernel command line.
     pub kernel_parameters: ParameterChange,
+    /// Files, in path order.
     pub changes: Vec<Change>,
+    /// Programs to run after the files, in order.
     pub commands: Vec<Command>,
+    /// What must hold after the reboot.
     pub expectations: Vec<Expectation>,
+    /// It takes effect with the next boot.
     pub reboot: bool,
     /// What was asked for and is done in another way, with the reason.
     pub remarks: Vec<String>,
@@ -31,19 +41,28 @@ pub struct PlanDocument {
 /// A change to one file.
 #[derive(Debug, Clone, Serialize)]
 pub struct Change {
+    /// Absolute path.
     pub path: String,
+    /// What happens to the file.
     pub kind: ChangeKind,
+    /// Unified diff.
     pub diff: String,
+    /// Codes of the findings that it answers.
     pub because: Vec<&'static str>,
+    /// The file as it is.
     pub before: FileState,
+    /// The file as it will be.
     pub after: FileState,
 }
 
 /// A finding behind the plan.
 #[derive(Debug, Clone, Serialize)]
 pub struct Why {
+    /// Its code.
     pub code: &'static str,
+    /// The same for every host.
     pub title: &'static str,
+    /// What it is on this host.
     pub detail: String,
 }
 

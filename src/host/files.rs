@@ -90,14 +90,6 @@ impl Files {
             (!inside.contains('/')).then_some((path.as_str(), seen.present()?))
         })
     }
-
-    /// Paths that could not be read, with the reason.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().filter_map(|(path, seen)| match seen {
-            Observed::Unreadable(reason) => Some((path.as_str(), reason.as_str())),
-            _ => None,
-        })
-    }
 }
 
 fn read_config(root: &Sysroot, path: &str) -> Observed<ConfigFile> {

@@ -144,16 +144,6 @@ impl Host {
         all.binary_search_by_key(&address, |device| device.address).ok().map(|index| &all[index])
     }
 
-    /// Functions of one group, in address order.
-    pub fn group(&self, id: u32) -> impl Iterator<Item = &PciDevice> {
-        self.devices().iter().filter(move |device| device.iommu_group == Some(id))
-    }
-
-    /// The card with this display function.
-    pub fn card(&self, address: PciAddress) -> Option<&Gpu> {
-        self.gpus.cards.iter().find(|gpu| gpu.address == address)
-    }
-
     /// Functions of a card, the display function first.
     pub fn functions<'a>(&'a self, gpu: &'a Gpu) -> impl Iterator<Item = &'a PciDevice> {
         gpu.functions.iter().filter_map(|address| self.device(*address))

@@ -146,11 +146,6 @@ impl PciClass {
         self.base() == 0x03 || self.code() == 0x1200
     }
 
-    /// PCI-to-PCI bridges, root ports and switch ports.
-    pub fn is_bridge(self) -> bool {
-        self.code() == 0x0604
-    }
-
     /// Bridges and host bridges: never bound to vfio-pci, never passed.
     pub fn is_infrastructure(self) -> bool {
         matches!(self.code(), 0x0600 | 0x0604)

@@ -12,7 +12,6 @@ mod modprobe;
 
 pub use binding::{Binding, Method};
 pub use change::{ChangeKind, Command, FileChange, FileState};
-pub use edits::MARK;
 pub use expectation::Expectation;
 pub use kernel_parameters::ParameterChange;
 

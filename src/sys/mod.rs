@@ -18,6 +18,5 @@ mod tree;
 pub use hosts::{HOSTS, host_tree};
 pub use observed::Observed;
 pub use output::{create_new, environment, stdout_width, write_stderr, write_stdout};
-pub use record::{Recording, Seen};
 pub use sysroot::{Dir, FileKind, Meta, OpenRootError, Space, Sysroot};
-pub use tree::{Node, Tree, TreeError};
+pub use tree::{Node, Tree};

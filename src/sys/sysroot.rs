@@ -245,14 +245,6 @@ impl Sysroot {
         self.read(path).and_then(|bytes| self.utf8(path, bytes))
     }
 
-    /// Text, mode and owner of a configuration file.
-    pub fn file(&self, path: &str) -> Observed<(String, Meta)> {
-        match self.meta(path) {
-            Observed::Present(meta) => self.text(path).map(|text| (text, meta)),
-            other => other.map(|meta| (String::new(), meta)),
-        }
-    }
-
     /// The lines of a large file that `keep` wants; only they enter a recording.
     pub fn lines(&self, path: &str, mut keep: impl FnMut(&[u8]) -> bool) -> Observed<String> {
         self.extract(path, |bytes| {

@@ -205,7 +205,7 @@ impl Tree {
                 }
                 Node::Unreadable(_) => {
                     lay_file(&to, &[], None)?;
-                    std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0))?;
+                    std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o000))?;
                 }
             }
         }

@@ -6,7 +6,7 @@ pub mod inspect;
 pub mod plan;
 mod style;
 
-pub use style::{Page, Tone};
+pub use style::Page;
 
 use anstream::ColorChoice;
 use serde::Serialize;

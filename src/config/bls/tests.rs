@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use super::loader::{Timeout, default_entry};
+use super::order::menu;
 use super::*;
 
 const ENTRY: &str = "# made by hand\ntitle\tArch Linux\nsort-key arch\nversion 6.12.1\nlinux /vmlinuz\n\
