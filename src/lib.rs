@@ -10,6 +10,8 @@ pub(crate) mod check;
 pub(crate) mod cli;
 pub(crate) mod commands;
 pub(crate) mod config;
+#[cfg(feature = "docs")]
+pub mod docs;
 pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod host;

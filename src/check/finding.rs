@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Nothing can be planned before it is solved, unless the plan solves it.
@@ -27,6 +28,7 @@ impl Severity {
 
 /// Where something was read, and what was read there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Evidence {
     /// Absolute path on the host.
     pub path: String,
@@ -45,6 +47,7 @@ impl Evidence {
 
 /// Who can do something about a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RemedyKind {
     /// `passthru plan` does it.
@@ -57,6 +60,7 @@ pub enum RemedyKind {
 
 /// What to do about a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Remedy {
     /// Who does it.
     pub kind: RemedyKind,
@@ -142,6 +146,7 @@ impl Found {
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Stable word; `passthru explain CODE` has a page for it.
     pub code: &'static str,

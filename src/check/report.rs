@@ -9,6 +9,7 @@ use crate::host::Observed;
 
 /// Can this card be passed through?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// All its functions are on a VFIO driver and nothing stands in the way.

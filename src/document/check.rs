@@ -9,6 +9,7 @@ use crate::plan::{Binding, ParameterChange};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct CheckDocument {
     /// Name and version of this form.
     schema: Schema,

@@ -13,6 +13,7 @@ use crate::host::pci::{Bar, PciAddress, PciClass, PciDevice, PciId};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct InspectDocument {
     /// Name and version of this form.
     schema: Schema,
@@ -46,6 +47,7 @@ pub struct InspectDocument {
 
 /// Distribution.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Os {
     /// ID of os-release.
     pub id: Option<String>,
@@ -55,6 +57,7 @@ pub struct Os {
 
 /// The running kernel.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Kernel {
     /// As `uname -r` says.
     pub release: Option<String>,
@@ -70,6 +73,7 @@ pub struct Kernel {
 
 /// Firmware and board.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Firmware {
     /// How this system was booted.
     pub boot: Option<BootMode>,
@@ -83,6 +87,7 @@ pub struct Firmware {
 
 /// IOMMU and its groups.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Iommu {
     /// `vt-d`, `amd-vi` or `other`.
     pub kind: Option<&'static str>,
@@ -102,6 +107,7 @@ pub struct Iommu {
 
 /// One IOMMU group with its members.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Group {
     /// Its number.
     pub id: u32,
@@ -116,6 +122,7 @@ pub struct Group {
 
 /// A member of a group.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct GroupDevice {
     /// Its address.
     pub address: PciAddress,
@@ -135,6 +142,7 @@ pub struct GroupDevice {
 
 /// A card.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Gpu {
     /// Its display function.
     pub address: PciAddress,
@@ -166,6 +174,7 @@ pub struct Gpu {
 
 /// A function of a card.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Function {
     /// Its address.
     pub address: PciAddress,
@@ -187,6 +196,7 @@ pub struct Function {
 
 /// Any PCI function, with what is known beyond its group.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Device {
     /// Its address.
     pub address: PciAddress,
@@ -218,8 +228,10 @@ pub struct Device {
 
 /// What starts the kernel.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Bootloader {
     /// One word of the contract.
+    #[cfg_attr(feature = "docs", schemars(with = "crate::host::boot::BootloaderKind"))]
     pub kind: &'static str,
     /// Files that hold kernel parameters.
     pub files: Vec<String>,
@@ -229,8 +241,10 @@ pub struct Bootloader {
 
 /// What builds the initramfs.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Initramfs {
     /// One word of the contract.
+    #[cfg_attr(feature = "docs", schemars(with = "crate::host::initramfs::InitramfsKind"))]
     pub kind: &'static str,
     /// Files that configure it.
     pub files: Vec<String>,
@@ -238,6 +252,7 @@ pub struct Initramfs {
 
 /// A line of configuration that touches vfio.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct ConfigLine {
     /// Absolute path.
     pub path: String,

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 /// Name and version of a document's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Schema {
     /// Which document.
     pub name: &'static str,
@@ -21,6 +22,7 @@ pub struct Schema {
 
 /// A place that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Unreadable {
     /// Absolute path.
     pub path: String,

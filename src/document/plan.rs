@@ -11,6 +11,7 @@ use crate::plan::{
 
 /// The whole answer, complete enough to be carried out later.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct PlanDocument {
     /// Name and version of this form.
     schema: Schema,
@@ -40,6 +41,7 @@ pub struct PlanDocument {
 
 /// A change to one file.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Change {
     /// Absolute path.
     pub path: String,
@@ -57,6 +59,7 @@ pub struct Change {
 
 /// A finding behind the plan.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Why {
     /// Its code.
     pub code: &'static str,

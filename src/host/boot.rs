@@ -13,6 +13,7 @@ use crate::sys::Sysroot;
 
 /// Ways a system is started, by how kernel parameters are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BootloaderKind {
     /// GRUB with a generated grub.cfg.
@@ -60,6 +61,7 @@ impl BootloaderKind {
 
 /// Where something was read that speaks for a loader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Clue {
     /// Path that was read.
     pub path: String,

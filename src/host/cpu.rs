@@ -8,6 +8,7 @@ use crate::sys::{Observed, Sysroot};
 
 /// Who made the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CpuVendor {
     /// Intel: VT-x, VT-d.
@@ -20,6 +21,7 @@ pub enum CpuVendor {
 
 /// Hardware virtualization as the kernel offers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub enum Virtualization {
     /// Intel VT-x (`vmx`).
     #[serde(rename = "vt-x")]
@@ -31,6 +33,7 @@ pub enum Virtualization {
 
 /// What `/proc/cpuinfo` tells.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Cpu {
     /// Who made it.
     pub vendor: CpuVendor,

@@ -15,6 +15,7 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
 /// How the firmware started the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BootMode {
     /// /sys/firmware/efi is there.
@@ -25,6 +26,7 @@ pub enum BootMode {
 
 /// The ACPI table that describes an IOMMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum IommuTable {
     /// Intel VT-d.

@@ -14,6 +14,7 @@ const INTEL: u16 = 0x8086;
 
 /// Who a card belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The host's own display.
@@ -26,6 +27,7 @@ pub enum Role {
 
 /// A monitor connector of a card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Connector {
     /// Name without the card: `DP-1`.
     pub name: String,

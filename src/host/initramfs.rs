@@ -8,6 +8,7 @@ use crate::sys::{Meta, Observed, Sysroot};
 
 /// Tools that build initramfs images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum InitramfsKind {
     /// Arch and relatives.

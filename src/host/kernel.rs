@@ -9,6 +9,7 @@ use crate::sys::{Observed, Sysroot};
 
 /// How this kernel has vfio-pci.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ModuleState {
     /// A loadable module.

@@ -166,6 +166,7 @@ impl Serialize for PciClass {
 
 /// One base address register in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Bar {
     /// Register number, 0 to 5; 6 is the expansion ROM.
     pub index: u8,

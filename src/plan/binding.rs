@@ -8,6 +8,7 @@ use crate::host::selected::{self, BIND, IDS};
 
 /// The ladder of methods; the first that takes nothing else is used, for all functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// `vendor:device`.
@@ -32,6 +33,7 @@ impl Method {
 
 /// How the chosen card is selected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Binding {
     /// Which rung of the ladder.
     pub method: Method,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A configuration file as it is before or after a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", tag = "state", deny_unknown_fields)]
 pub enum FileState {
     /// There is none.
@@ -48,6 +49,7 @@ impl FileState {
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
     /// It is new.
@@ -102,6 +104,7 @@ impl FileChange {
 
 /// A program to run after the files are changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Command {
     /// Program and arguments.
     pub argv: Vec<String>,

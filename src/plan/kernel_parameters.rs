@@ -11,6 +11,7 @@ use crate::host::selected::{BIND, IDS};
 
 /// Words that change on the kernel command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct ParameterChange {
     /// Added at the end, in this order.
     pub add: Vec<String>,
