@@ -1,0 +1,112 @@
+//! Everything that has to hold before a commit; what CI runs.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use crate::steps::{Output, cargo, output, step};
+use crate::{generate, packages};
+
+/// Begins the line with which a test says that it did not look, and why.
+const SKIPPED: &str = "SKIPPED: ";
+
+/// What a skipped test means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Skips {
+    /// It is told at the end.
+    Allowed,
+    /// It is a failure.
+    Denied,
+}
+
+/// Runs all steps, the later ones too where one fails.
+pub fn run(skips: Skips) -> Result<()> {
+    let start = Instant::now();
+    let mut failed = Vec::new();
+    let mut skipped = BTreeMap::new();
+    let mut go = |name: &'static str, work: &mut dyn FnMut() -> Result<Output>| {
+        if !step(name, work) {
+            failed.push(name);
+        }
+    };
+    go("packages", &mut || {
+        let packages = packages::provide()?;
+        if !packages.text.is_empty() && packages.success {
+            print!("\n{}\n{:14}", packages.text.trim_end(), "");
+        }
+        Ok(packages)
+    });
+    go("format", &mut || {
+        component("fmt", "rustfmt")?;
+        output(&mut cargo(&["fmt", "--all", "--check"]))
+    });
+    go("lints", &mut || {
+        component("clippy", "clippy")?;
+        let args = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        output(&mut cargo(&args))
+    });
+    go("tests", &mut || {
+        let tests = output(&mut cargo(&["test", "--workspace", "--", "--show-output"]))?;
+        skipped = skipped_in(&tests.text);
+        Ok(tests)
+    });
+    go("documentation", &mut || {
+        let args = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
+        output(cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    go("generated", &mut || {
+        generate::check()?;
+        Ok(Output { success: true, text: String::new() })
+    });
+    let count: usize = skipped.values().sum();
+    if count == 0 {
+        println!("\nNo test was skipped.");
+    } else {
+        println!("\nSkipped {count}, for these reasons:");
+        for (reason, count) in &skipped {
+            println!("  {count} x {reason}");
+        }
+    }
+    println!("{:.0} s in all.", start.elapsed().as_secs_f64());
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    if skips == Skips::Denied && count > 0 {
+        bail!("tests were skipped, and --deny-skips was given");
+    }
+    Ok(())
+}
+
+/// Fails with the way out where rustup left a component out.
+fn component(command: &str, component: &str) -> Result<()> {
+    match output(&mut cargo(&[command, "--version"])) {
+        Ok(version) if version.success => Ok(()),
+        _ => bail!("`cargo {command}` is missing; get it with: rustup component add {component}"),
+    }
+}
+
+/// Reasons that tests gave, and how often.
+fn skipped_in(text: &str) -> BTreeMap<String, usize> {
+    let mut reasons = BTreeMap::new();
+    // A test that shares its line with the harness's own word is seen as well.
+    for line in text.lines() {
+        if let Some((_, reason)) = line.split_once(SKIPPED) {
+            *reasons.entry(reason.trim().to_owned()).or_default() += 1;
+        }
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_counted() {
+        let text =
+            "test a ... SKIPPED: no dracut\nok\nSKIPPED: no dracut \nx\nSKIPPED: no pacman\n";
+        let want = [("no dracut".to_owned(), 2), ("no pacman".to_owned(), 1)];
+        assert_eq!(skipped_in(text), BTreeMap::from(want));
+    }
+}
