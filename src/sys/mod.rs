@@ -8,7 +8,9 @@
     reason = "this layer is where they are allowed"
 )]
 
+mod directory;
 mod hosts;
+mod meta;
 mod observed;
 mod output;
 mod record;
@@ -16,7 +18,8 @@ mod sysroot;
 mod tree;
 
 pub use hosts::{HOSTS, host_tree};
+pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;
 pub use output::{create_new, environment, stdout_width, write_stderr, write_stdout};
-pub use sysroot::{Dir, FileKind, Meta, OpenRootError, Space, Sysroot};
+pub use sysroot::{Dir, OpenRootError, Sysroot};
 pub use tree::{Node, Tree};

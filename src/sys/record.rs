@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sysroot::{Meta, Space};
+use super::meta::{Meta, Space};
 use super::tree::{Node, Tree};
 
 /// One thing that was seen at a path.

@@ -1,135 +1,19 @@
 //! Reading inside a root: the running system, a directory, or a recorded tree.
 //!
-//! Every path is relative to that root, and no symbolic link leads out of it
-//! (openat2(2), RESOLVE_IN_ROOT). Nothing is ever written here, and opening does not
-//! block on a FIFO or wake a device.
+//! Every path is relative to that root, and no symbolic link leads out of it. Nothing is ever
+//! written here, and opening does not block on a FIFO or wake a device.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
+use rustix::fs::{Mode, OFlags};
 
+use super::directory::{self, Directory, MAX_FILE};
+use super::meta::{FileKind, Meta, Space};
 use super::observed::Observed;
 use super::record::{Recording, Seen};
-use super::tree::{Node, Tree, TreeError};
-
-/// Files larger than this are not configuration: 32 MiB.
-const MAX_FILE: usize = 32 << 20;
-
-/// What kind of thing a path is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FileKind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// Anything else: device node, socket, FIFO.
-    Other,
-}
-
-/// Size, time, mode and owner of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Meta {
-    /// What it is.
-    pub kind: FileKind,
-    /// Bytes.
-    pub size: u64,
-    /// Last change, seconds since 1970.
-    pub mtime: i64,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-impl Default for Meta {
-    fn default() -> Self {
-        Self { kind: FileKind::File, size: 0, mtime: 0, mode: 0o644, uid: 0, gid: 0 }
-    }
-}
-
-impl fmt::Display for Meta {
-    /// The attributes that differ from those of a plain empty file of root.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = Self::default();
-        let mut words = Vec::new();
-        if self.size != plain.size {
-            words.push(format!("size={}", self.size));
-        }
-        if self.mtime != plain.mtime {
-            words.push(format!("mtime={}", self.mtime));
-        }
-        if self.mode != plain.mode {
-            words.push(format!("mode={:04o}", self.mode));
-        }
-        match self.kind {
-            FileKind::File => {}
-            FileKind::Directory => words.push("kind=directory".to_owned()),
-            FileKind::Other => words.push("kind=other".to_owned()),
-        }
-        if (self.uid, self.gid) != (plain.uid, plain.gid) {
-            words.push(format!("owner={}:{}", self.uid, self.gid));
-        }
-        f.write_str(&words.join(" "))
-    }
-}
-
-impl Meta {
-    /// Reads the words that [`Meta`]'s display form has.
-    pub fn parse(words: &str) -> Option<Self> {
-        let mut meta = Self::default();
-        for word in words.split_whitespace() {
-            let (key, value) = word.split_once('=')?;
-            match key {
-                "size" => meta.size = value.parse().ok()?,
-                "mtime" => meta.mtime = value.parse().ok()?,
-                "mode" => meta.mode = u32::from_str_radix(value, 8).ok()?,
-                "kind" if value == "other" => meta.kind = FileKind::Other,
-                "kind" if value == "directory" => meta.kind = FileKind::Directory,
-                "owner" => {
-                    let (uid, gid) = value.split_once(':')?;
-                    meta.uid = uid.parse().ok()?;
-                    meta.gid = gid.parse().ok()?;
-                }
-                _ => return None,
-            }
-        }
-        Some(meta)
-    }
-}
-
-/// Free and total bytes of a filesystem, for unprivileged users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Space {
-    /// Bytes that can still be written.
-    pub free: u64,
-    /// Bytes in all.
-    pub total: u64,
-}
-
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "free={} total={}", self.free, self.total)
-    }
-}
-
-impl Space {
-    /// Reads `free=N total=N`.
-    pub fn parse(words: &str) -> Option<Self> {
-        let mut words = words.split_whitespace();
-        let free = words.next()?.strip_prefix("free=")?.parse().ok()?;
-        let total = words.next()?.strip_prefix("total=")?.parse().ok()?;
-        words.next().is_none().then_some(Self { free, total })
-    }
-}
+use super::tree::{Tree, TreeError};
 
 /// A root that cannot be looked at at all.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +38,7 @@ pub enum OpenRootError {
 
 #[derive(Debug)]
 enum Source {
-    Directory(OwnedFd),
+    Directory(Directory),
     Tree(Box<Tree>),
 }
 
@@ -175,14 +59,19 @@ impl Sysroot {
     pub fn open(path: &Path) -> Result<Self, OpenRootError> {
         let fail = |source: std::io::Error| OpenRootError::Open { path: path.to_owned(), source };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|e| fail(e.into()))?;
-        if kind_of(stat.st_mode) == FileKind::Directory {
-            let live = rustix::fs::stat("/")
-                .is_ok_and(|root| (root.st_dev, root.st_ino) == (stat.st_dev, stat.st_ino));
-            return Ok(Self::new(Source::Directory(fd), live));
+        let fd =
+            rustix::fs::open(path, flags, Mode::empty()).map_err(|error| fail(error.into()))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|error| fail(error.into()))?;
+        if FileKind::of_mode(stat.st_mode) == FileKind::Directory {
+            let directory = Directory::new(fd);
+            let live = directory.is_live();
+            return Ok(Self::new(Source::Directory(directory), live));
         }
-        let bytes = read_all(&fd).map_err(|reason| fail(std::io::Error::other(reason)))?;
+        let bytes = match directory::whole(&fd) {
+            Observed::Present(bytes) => bytes,
+            Observed::Absent => Vec::new(),
+            Observed::Unreadable(reason) => return Err(fail(std::io::Error::other(reason))),
+        };
         let capture = |source| OpenRootError::Capture { path: path.to_owned(), source };
         let text = String::from_utf8(bytes).map_err(|_| capture(TreeError::NotATree))?;
         Ok(Self::from_tree(Tree::parse(&text).map_err(capture)?))
@@ -240,9 +129,29 @@ impl Sysroot {
         seen
     }
 
+    fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
+        match &self.source {
+            Source::Directory(directory) => directory.read(path),
+            Source::Tree(tree) => tree.read(path),
+        }
+    }
+
     /// A file as text; bytes that are not UTF-8 make it unreadable.
     pub fn text(&self, path: &str) -> Observed<String> {
-        self.read(path).and_then(|bytes| self.utf8(path, bytes))
+        self.read(path).and_then(|bytes| match String::from_utf8(bytes) {
+            Ok(text) => Observed::Present(text),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let reason = format!("it is not UTF-8 text (byte {at})");
+                self.note_unreadable(path, &reason);
+                Observed::Unreadable(reason)
+            }
+        })
+    }
+
+    /// The first line of a small attribute, without surrounding white space.
+    pub fn line(&self, path: &str) -> Observed<String> {
+        self.read(path).map(|bytes| first_line(&bytes))
     }
 
     /// The lines of a large file that `keep` wants; only they enter a recording.
@@ -265,24 +174,18 @@ impl Sysroot {
     /// What `part` takes out of a large file, which may be compressed with gzip; only that
     /// enters a recording, and from there `part` must take the same again.
     pub fn extract(&self, path: &str, part: impl FnOnce(&[u8]) -> Vec<u8>) -> Observed<String> {
-        let seen = self.read_raw(path).map(|bytes| part(&inflate(bytes)));
+        let seen = self.read_raw(path).and_then(inflate).map(|bytes| part(&bytes));
         self.keep(path, &seen, |bytes| Seen::File(bytes.clone(), None));
         seen.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// The first line of a small attribute, without surrounding white space.
-    pub fn line(&self, path: &str) -> Observed<String> {
-        self.read(path).map(first_line)
     }
 
     /// The target text of a symbolic link.
     pub fn link(&self, path: &str) -> Observed<String> {
         let seen = match &self.source {
-            Source::Tree(tree) => match tree.link(path) {
-                Some(target) => Observed::Present(target.to_owned()),
-                None => Observed::Absent,
-            },
-            Source::Directory(root) => read_link(root, path),
+            Source::Directory(directory) => directory.link(path),
+            Source::Tree(tree) => tree
+                .link(path)
+                .map_or(Observed::Absent, |target| Observed::Present(target.to_owned())),
         };
         self.keep(path, &seen, |target| Seen::Link(target.clone()));
         seen
@@ -291,68 +194,20 @@ impl Sysroot {
     /// Names in a directory, sorted by bytes.
     pub fn list(&self, path: &str) -> Observed<Vec<String>> {
         let seen = match &self.source {
-            Source::Tree(tree) => match (tree.list(path), tree.look(path)) {
-                (_, Some(Node::Unreadable(reason))) => Observed::Unreadable(reason.clone()),
-                (Some(names), _) => Observed::Present(names),
-                (None, _) => Observed::Absent,
-            },
-            Source::Directory(root) => self.list_directory(root, path),
+            Source::Directory(directory) => directory.list(path, |name| {
+                self.note_unreadable(&join(path, name), "its name is not UTF-8")
+            }),
+            Source::Tree(tree) => tree.list(path),
         };
         self.keep(path, &seen, |names| Seen::List(names.clone()));
         seen
     }
 
-    fn list_directory(&self, root: &OwnedFd, path: &str) -> Observed<Vec<String>> {
-        let fd = match open_in(root, path, OFlags::DIRECTORY) {
-            Ok(fd) => fd,
-            Err(errno) => return failed(errno),
-        };
-        let mut names = Vec::new();
-        let entries = match rustix::fs::Dir::new(fd) {
-            Ok(entries) => entries,
-            Err(errno) => return failed(errno),
-        };
-        for entry in entries {
-            match entry {
-                Ok(entry) => match entry.file_name().to_str() {
-                    Ok("." | "..") => {}
-                    Ok(name) => names.push(name.to_owned()),
-                    Err(_) => {
-                        let shown = entry.file_name().to_string_lossy().into_owned();
-                        self.note_unreadable(&join(path, &shown), "its name is not UTF-8");
-                    }
-                },
-                Err(errno) => return failed(errno),
-            }
-        }
-        names.sort_unstable();
-        Observed::Present(names)
-    }
-
     /// Size, time, mode and owner, following links.
     pub fn meta(&self, path: &str) -> Observed<Meta> {
         let seen = match &self.source {
-            Source::Tree(tree) => match tree.look(path) {
-                Some(Node::Present(meta)) => Observed::Present(meta.clone().unwrap_or_default()),
-                Some(Node::File { bytes, meta }) => {
-                    let size = bytes.len() as u64;
-                    Observed::Present(Meta { size, ..meta.clone().unwrap_or_default() })
-                }
-                Some(Node::Dir) => Observed::Present(Meta {
-                    kind: FileKind::Directory,
-                    mode: 0o755,
-                    ..Meta::default()
-                }),
-                Some(Node::Unreadable(reason)) => Observed::Unreadable(reason.clone()),
-                None => Observed::Absent,
-            },
-            Source::Directory(root) => match open_in(root, path, OFlags::PATH) {
-                Err(errno) => failed(errno),
-                Ok(fd) => match rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH) {
-                    Err(errno) => failed(errno),
-                    Ok(stat) => Observed::Present(meta_of(&stat)),
-                },
-            },
+            Source::Directory(directory) => directory.meta(path),
+            Source::Tree(tree) => tree.meta(path),
         };
         self.keep(path, &seen, |meta| match meta.kind {
             FileKind::Directory => Seen::List(Vec::new()),
@@ -369,45 +224,18 @@ impl Sysroot {
     /// Free space of the filesystem that holds a path.
     pub fn space(&self, path: &str) -> Observed<Space> {
         let seen = match &self.source {
-            Source::Tree(tree) => match tree.space(path) {
-                Some(space) => Observed::Present(space),
-                None => Observed::Absent,
-            },
-            Source::Directory(root) => match open_in(root, path, OFlags::PATH) {
-                Err(errno) => failed(errno),
-                Ok(fd) => match rustix::fs::fstatvfs(&fd) {
-                    Err(errno) => failed(errno),
-                    Ok(fs) => Observed::Present(Space {
-                        free: fs.f_bavail.saturating_mul(fs.f_frsize),
-                        total: fs.f_blocks.saturating_mul(fs.f_frsize),
-                    }),
-                },
-            },
+            Source::Directory(directory) => directory.space(path),
+            Source::Tree(tree) => tree.space(path).map_or(Observed::Absent, Observed::Present),
         };
         self.keep(path, &seen, |space| Seen::Space(*space));
         seen
     }
 
-    /// The option ROM of a card on the running system: it is enabled, read, and disabled
-    /// again (Documentation/PCI/sysfs-pci.rst). Root only; the one write of this layer's
-    /// reading side, made only where the user asked for it.
+    /// The option ROM of a card of the running system. Root only; the one write on the reading
+    /// side, made only where the user asked for it.
     pub fn probe_rom(&self, path: &str) -> Observed<Vec<u8>> {
-        let Source::Directory(root) = &self.source else {
-            return self.read(path);
-        };
-        let fd = match open_in(root, path, OFlags::RDWR) {
-            Ok(fd) => fd,
-            Err(errno) => return failed(errno),
-        };
-        if let Err(errno) = rustix::io::pwrite(&fd, b"1", 0) {
-            return failed(errno);
-        }
-        let seen = read_fd(&fd);
-        let off = rustix::io::pwrite(&fd, b"0", 0);
-        let seen = match off {
-            Ok(_) => seen,
-            Err(errno) => failed(errno),
-        };
+        let Source::Directory(directory) = &self.source else { return self.read(path) };
+        let seen = directory.probe_rom(path);
         self.keep(path, &seen, |bytes| Seen::File(bytes.clone(), None));
         seen
     }
@@ -415,51 +243,10 @@ impl Sysroot {
     /// A directory whose attributes are read one after another.
     pub fn dir(&self, path: &str) -> Observed<Dir<'_>> {
         let place = match &self.source {
-            Source::Tree(tree) => match (tree.resolve(path), tree.look(path)) {
-                (Some(real), Some(Node::Dir)) => Place::Tree(real),
-                (_, Some(Node::Unreadable(reason))) => {
-                    return Observed::Unreadable(reason.clone());
-                }
-                _ => return Observed::Absent,
-            },
-            Source::Directory(root) => {
-                match open_in(root, path, OFlags::PATH | OFlags::DIRECTORY) {
-                    Ok(fd) => Place::Fd(fd),
-                    Err(errno) => return failed(errno),
-                }
-            }
+            Source::Directory(directory) => directory.dir(path).map(Place::Open),
+            Source::Tree(tree) => tree.dir(path).map(Place::Recorded),
         };
-        Observed::Present(Dir { root: self, path: path.to_owned(), place })
-    }
-
-    fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
-        match &self.source {
-            Source::Tree(tree) => match tree.look(path) {
-                Some(Node::File { bytes, .. }) => Observed::Present(bytes.clone()),
-                Some(Node::Unreadable(reason)) => Observed::Unreadable(reason.clone()),
-                Some(Node::Dir) => Observed::Unreadable("it is a directory".to_owned()),
-                Some(Node::Present(_)) => {
-                    Observed::Unreadable("its content was not recorded".to_owned())
-                }
-                None => Observed::Absent,
-            },
-            Source::Directory(root) => match open_in(root, path, OFlags::empty()) {
-                Ok(fd) => read_fd(&fd),
-                Err(errno) => failed(errno),
-            },
-        }
-    }
-
-    fn utf8(&self, path: &str, bytes: Vec<u8>) -> Observed<String> {
-        match String::from_utf8(bytes) {
-            Ok(text) => Observed::Present(text),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let reason = format!("it is not UTF-8 text (byte {at})");
-                self.note_unreadable(path, &reason);
-                Observed::Unreadable(reason)
-            }
-        }
+        place.map(|place| Dir { root: self, path: path.to_owned(), place })
     }
 
     /// Notes what could not be read, and enters everything into a running recording.
@@ -471,7 +258,7 @@ impl Sysroot {
             match seen {
                 Observed::Present(value) => recording.add(path, how(value)),
                 Observed::Unreadable(reason) => {
-                    recording.add(path, Seen::Unreadable(reason.clone()));
+                    recording.add(path, Seen::Unreadable(reason.clone()))
                 }
                 Observed::Absent => {}
             }
@@ -481,8 +268,8 @@ impl Sysroot {
 
 #[derive(Debug)]
 enum Place {
-    Fd(OwnedFd),
-    Tree(String),
+    Open(Directory),
+    Recorded(String),
 }
 
 /// An open directory: attributes in it cost one short path lookup each.
@@ -494,17 +281,11 @@ pub struct Dir<'a> {
 }
 
 impl Dir<'_> {
-    /// All bytes of the file `name` in this directory, which is no link.
+    /// All bytes of the attribute `name` in this directory, which is no link.
     pub fn read(&self, name: &str) -> Observed<Vec<u8>> {
         let seen = match &self.place {
-            Place::Tree(real) => self.root.read_raw(&join(real, name)),
-            Place::Fd(dir) => {
-                let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-                match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-                    Ok(fd) => read_attribute(&fd),
-                    Err(errno) => failed(errno),
-                }
-            }
+            Place::Open(directory) => directory.attribute_here(name),
+            Place::Recorded(real) => self.root.read_raw(&join(real, name)),
         };
         self.root.keep(&self.at(name), &seen, |bytes| Seen::File(bytes.clone(), None));
         seen
@@ -512,18 +293,13 @@ impl Dir<'_> {
 
     /// The first line of the attribute `name`.
     pub fn line(&self, name: &str) -> Observed<String> {
-        self.read(name).map(first_line)
+        self.read(name).map(|bytes| first_line(&bytes))
     }
 
     /// The target text of the link `name` in this directory.
     pub fn link(&self, name: &str) -> Observed<String> {
-        let Place::Fd(dir) = &self.place else {
-            return self.root.link(&self.at(name));
-        };
-        let seen = match rustix::fs::readlinkat(dir, name, Vec::new()) {
-            Ok(target) => Observed::Present(target.to_string_lossy().into_owned()),
-            Err(errno) => failed(errno),
-        };
+        let Place::Open(directory) = &self.place else { return self.root.link(&self.at(name)) };
+        let seen = directory.link_here(name);
         self.root.keep(&self.at(name), &seen, |target| Seen::Link(target.clone()));
         seen
     }
@@ -537,134 +313,21 @@ fn join(dir: &str, name: &str) -> String {
     if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") }
 }
 
-fn open_in(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let path = if path.is_empty() { "." } else { path };
-    let flags = flags | OFlags::CLOEXEC;
-    let flags = if flags.contains(OFlags::PATH) { flags } else { flags | OFlags::NONBLOCK };
-    rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
-}
-
-fn read_link(root: &OwnedFd, path: &str) -> Observed<String> {
-    let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let dir = match open_in(root, parent, OFlags::PATH | OFlags::DIRECTORY) {
-        Ok(dir) => dir,
-        Err(errno) => return failed(errno),
-    };
-    match rustix::fs::readlinkat(&dir, name, Vec::new()) {
-        Ok(target) => Observed::Present(target.to_string_lossy().into_owned()),
-        Err(Errno::INVAL) => Observed::Absent, // there, but no link
-        Err(errno) => failed(errno),
-    }
-}
-
-fn read_fd(fd: &OwnedFd) -> Observed<Vec<u8>> {
-    match read_all(fd) {
-        Ok(bytes) => Observed::Present(bytes),
-        Err(reason) => Observed::Unreadable(reason),
-    }
-}
-
-/// An attribute of sysfs is at most a page, and one read gives all of it
-/// (Documentation/filesystems/sysfs.rst); binary attributes can be longer.
-fn read_attribute(fd: &OwnedFd) -> Observed<Vec<u8>> {
-    let mut page = [0_u8; 4096];
-    match rustix::io::read(fd, &mut page) {
-        Ok(n) if n < page.len() => Observed::Present(page[..n].to_vec()),
-        Ok(_) => match read_rest(fd, page.to_vec()) {
-            Ok(bytes) => Observed::Present(bytes),
-            Err(reason) => Observed::Unreadable(reason),
-        },
-        Err(errno) => failed(errno),
-    }
-}
-
-fn read_all(fd: &OwnedFd) -> Result<Vec<u8>, String> {
-    let mut small = [0_u8; 4096];
-    let mut bytes = Vec::new();
-    loop {
-        match rustix::io::read(fd, &mut small) {
-            Ok(0) => return Ok(bytes),
-            Ok(n) => {
-                bytes.extend_from_slice(&small[..n]);
-                if n == small.len() {
-                    return read_rest(fd, bytes);
-                }
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(reason(errno)),
-        }
-    }
-}
-
-/// The rest of a file that is longer than one small read, in large steps.
-fn read_rest(fd: &OwnedFd, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-    let mut step = vec![0_u8; 256 << 10];
-    loop {
-        match rustix::io::read(fd, &mut step[..]) {
-            Ok(0) => return Ok(bytes),
-            Ok(n) => bytes.extend_from_slice(&step[..n]),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(reason(errno)),
-        }
-        if bytes.len() > MAX_FILE {
-            return Err(format!("it is larger than {} MiB", MAX_FILE >> 20));
-        }
-    }
-}
-
-/// The content of a gzip file, or the bytes as they are: a recording holds
-/// /proc/config.gz as plain text.
-fn inflate(bytes: Vec<u8>) -> Vec<u8> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
-        return bytes;
-    }
-    let mut text = Vec::new();
-    let limit = MAX_FILE as u64;
-    let mut decoder = flate2::read::GzDecoder::new(&bytes[..]).take(limit);
-    match decoder.read_to_end(&mut text) {
-        Ok(_) => text,
-        Err(_) => Vec::new(),
-    }
-}
-
-fn failed<T>(errno: Errno) -> Observed<T> {
-    match errno {
-        Errno::NOENT | Errno::NOTDIR => Observed::Absent,
-        errno => Observed::Unreadable(reason(errno)),
-    }
-}
-
-/// What an error number means to a reader.
-fn reason(errno: Errno) -> String {
-    match errno {
-        Errno::ACCESS | Errno::PERM => "permission denied (root may read it)".to_owned(),
-        Errno::ISDIR => "it is a directory".to_owned(),
-        Errno::LOOP => "its symbolic links form a loop".to_owned(),
-        Errno::NOSYS => "this kernel lacks openat2 (Linux 5.6)".to_owned(),
-        errno => std::io::Error::from(errno).to_string(),
-    }
-}
-
-fn first_line(bytes: Vec<u8>) -> String {
+fn first_line(bytes: &[u8]) -> String {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     String::from_utf8_lossy(line).trim().to_owned()
 }
 
-fn kind_of(mode: rustix::fs::RawMode) -> FileKind {
-    match rustix::fs::FileType::from_raw_mode(mode) {
-        rustix::fs::FileType::RegularFile => FileKind::File,
-        rustix::fs::FileType::Directory => FileKind::Directory,
-        _ => FileKind::Other,
+/// The content of a gzip file, or the bytes as they are: a recording holds /proc/config.gz as
+/// plain text.
+fn inflate(bytes: Vec<u8>) -> Observed<Vec<u8>> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Observed::Present(bytes);
     }
-}
-
-fn meta_of(stat: &rustix::fs::Stat) -> Meta {
-    Meta {
-        kind: kind_of(stat.st_mode),
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-        mtime: stat.st_mtime,
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
+    let mut text = Vec::new();
+    let mut decoder = flate2::read::GzDecoder::new(&bytes[..]).take(MAX_FILE as u64);
+    match decoder.read_to_end(&mut text) {
+        Ok(_) => Observed::Present(text),
+        Err(error) => Observed::Unreadable(format!("its gzip content is damaged: {error}")),
     }
 }
