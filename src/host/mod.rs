@@ -9,6 +9,7 @@ pub mod initramfs;
 pub mod iommu;
 pub mod kernel;
 pub mod libvirt;
+mod modules;
 pub mod names;
 pub mod os;
 pub mod parameters;
