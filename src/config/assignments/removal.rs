@@ -5,17 +5,38 @@ use std::ops::Range;
 use super::super::EditError;
 use super::super::cut::{cuts, without};
 use super::word::{Array, Item, Word};
-use super::{Assignment, Assignments, Kind, RawValue, Value};
+use super::{Assignment, Assignments, Kind, RawValue, Statement, Value};
 
 impl Assignments {
-    /// Takes words (of strings) and items (of arrays) out of every plain assignment.
+    /// Takes words (of strings) and items (of arrays) out of every plain assignment that has
+    /// an effect on the value.
     ///
     /// A last line that only [`Self::append_words`] and its like write disappears
     /// when it has become empty.
     pub fn remove_words(&self, name: &str, words: &[&str]) -> Result<Self, EditError> {
         let old = self.value(name)?;
+        // What an assignment that starts over has replaced has no effect, and stays as it is.
+        let over = |statement: &Statement| match &statement.kind {
+            Kind::Assignment(own) => own.name == name && own.starts_over(),
+            _ => false,
+        };
+        let first = self.statements.iter().rposition(over).unwrap_or(0);
+        let mut wanted = old.as_ref().map_or_else(Vec::new, Value::words);
+        wanted.retain(|word| !words.contains(word));
+        let everywhere = self.without_words(name, words, first);
+        let last =
+            self.statements.iter().rposition(|statement| statement.assigns(name)).unwrap_or(0);
+        // `NAME+=x` can glue a word to the one before: then only the last line is ours.
+        let cut = self.checked(&everywhere, name, &wanted);
+        Ok(cut.or_else(|refused| {
+            self.checked(&self.without_words(name, words, last), name, &wanted).map_err(|_| refused)
+        })?)
+    }
+
+    /// The text without these words in the assignments from one statement on.
+    fn without_words(&self, name: &str, words: &[&str], first: usize) -> String {
         let mut ranges = Vec::new();
-        for statement in &self.statements {
+        for statement in self.statements.iter().skip(first) {
             if let Kind::Assignment(own) = &statement.kind
                 && own.name == name
             {
@@ -28,9 +49,7 @@ impl Assignments {
                 }
             }
         }
-        let mut wanted = old.as_ref().map_or_else(Vec::new, Value::words);
-        wanted.retain(|word| !words.contains(word));
-        Ok(self.checked(&without(&self.text, &ranges), name, &wanted)?)
+        without(&self.text, &ranges)
     }
 
     fn whole_line(&self, range: &Range<usize>) -> Range<usize> {
@@ -39,7 +58,24 @@ impl Assignments {
     }
 }
 
+impl Statement {
+    fn assigns(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Assignment(own) if own.name == name)
+    }
+}
+
 impl Assignment {
+    /// It does not build on what the variable held before.
+    fn starts_over(&self) -> bool {
+        let builds = match &self.value {
+            RawValue::Scalar(word) => word.units.iter().any(|unit| unit.character.is_none()),
+            RawValue::Array(array) => {
+                array.items.iter().any(|item| matches!(item, Item::Spread { .. }))
+            }
+        };
+        !self.append && !builds
+    }
+
     /// What to delete from the file so that this assignment loses `words`.
     fn cuts(&self, words: &[&str]) -> Vec<Range<usize>> {
         match &self.value {
