@@ -1,11 +1,11 @@
 //! The initramfs: vfio-pci in the image, and for the address method the hook that binds early.
 
 use super::binding::{Binding, Method};
-use super::change::Command;
+use super::change::{Command, FileState};
 use super::edits::{CannotEdit, Edits, MARK};
 use super::modprobe;
 use crate::check::{Case, preset_naming_a_config};
-use crate::config::assignments::{Assignments, Value};
+use crate::config::assignments::{Assignments, Value, evaluate};
 use crate::host::Host;
 use crate::host::initramfs::InitramfsKind;
 use crate::host::kernel::ModuleState;
@@ -81,6 +81,8 @@ pub const IMAGE_SOURCES: [&str; 9] = [
     "etc/modules-load.d/",
 ];
 
+const DROP_IN: &str = "etc/mkinitcpio.conf.d/passthru.conf";
+
 /// mkinitcpio reads drop-ins since version 36, and none where a preset names a file.
 fn mkinitcpio(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
     const MAIN: &str = "etc/mkinitcpio.conf";
@@ -98,13 +100,17 @@ fn mkinitcpio(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Resu
         .is_some_and(|text| text.contains("mkinitcpio.conf.d"));
     let drop_ins = named.is_none()
         && (script || host.initramfs.mkinitcpio_version.is_some_and(|version| version >= 36));
-    let main = Assignments::parse(edits.current(MAIN)?.text());
-    let value = |name: &str| {
-        main.value(name)
-            .map_err(|problem| CannotEdit { path: MAIN.to_owned(), reason: problem.to_string() })
-    };
-    let (modules, hooks, files) = (value("MODULES")?, value("HOOKS")?, value("FILES")?);
-    let copies_modprobe = hooks.as_ref().is_some_and(|value| value.words().contains(&"modconf"));
+    let mut sources = vec![(MAIN, edits.current(MAIN)?)];
+    let others = host.files.below("etc/mkinitcpio.conf.d");
+    for (path, _) in others.filter(|(path, _)| drop_ins && *path != DROP_IN) {
+        sources.push((path, edits.current(path)?));
+    }
+    let place = sources.iter().filter(|(path, _)| *path == MAIN || *path < DROP_IN).count();
+    let (earlier, later) = sources.split_at(place);
+    let modules = value(earlier, "MODULES")?;
+    let (hooks, files) = (value(earlier, "HOOKS")?, value(earlier, "FILES")?);
+    let copies_modprobe =
+        value(&sources, "HOOKS")?.is_some_and(|value| value.words().contains(&"modconf"));
     let address = binding.method == Method::Address;
     if address {
         edits.own("etc/initcpio/install/passthru", MKINITCPIO_INSTALL, 0o644, &BECAUSE)?;
@@ -116,18 +122,56 @@ fn mkinitcpio(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Resu
         let mut lines = vec![MARK.to_owned(), first(&modules, "MODULES", &MODULES)];
         lines.extend(last(&hooks, "HOOKS", own_hook));
         lines.extend(last(&files, "FILES", copy));
-        return edits.own(
-            "etc/mkinitcpio.conf.d/passthru.conf",
-            &(lines.join("\n") + "\n"),
-            0o644,
-            &BECAUSE,
-        );
+        // mkinitcpio joins all files as they are. A file without a line end at its end would go
+        // on with our first line: after `HOOKS=(base)# Written`, HOOKS holds nothing.
+        let text = format!("\n{}\n", lines.join("\n"));
+        keeps_words(&text, later, &[("MODULES", &MODULES), ("HOOKS", own_hook), ("FILES", copy)])?;
+        return edits.own(DROP_IN, &text, 0o644, &BECAUSE);
     }
     edits.edit(MAIN, &BECAUSE, |text| {
         let file = Assignments::parse(text).prepend_items("MODULES", &MODULES)?;
         let file = file.append_items("HOOKS", own_hook)?.append_items("FILES", copy)?;
         Ok(file.render().to_owned())
     })
+}
+
+/// What a variable holds after files were read in order.
+fn value(sources: &[(&str, FileState)], name: &str) -> Result<Option<Value>, CannotEdit> {
+    let parsed: Vec<Assignments> =
+        sources.iter().map(|(_, state)| Assignments::parse(state.text())).collect();
+    let parsed: Vec<&Assignments> = parsed.iter().collect();
+    match evaluate(&parsed, name) {
+        Ok(located) => Ok(located.map(|located| located.value)),
+        Err((file, problem)) => {
+            let path = sources.get(file).map_or("", |(path, _)| path);
+            Err(CannotEdit { path: path.to_owned(), reason: problem.to_string() })
+        }
+    }
+}
+
+/// Drop-ins that are read after ours may add to a variable, not set it anew.
+fn keeps_words(
+    own: &str,
+    later: &[(&str, FileState)],
+    wanted: &[(&str, &[&str])],
+) -> Result<(), CannotEdit> {
+    let mut sources = vec![(DROP_IN, FileState::owned(own, 0o644))];
+    for (path, state) in later {
+        sources.push((path, state.clone()));
+        for (name, words) in wanted {
+            let value = value(&sources, name)?;
+            let kept = value.as_ref().map(Value::words).unwrap_or_default();
+            if words.iter().any(|word| !kept.contains(word)) {
+                return Err(CannotEdit {
+                    path: (*path).to_owned(),
+                    reason: format!(
+                        "it is read after /{DROP_IN} and sets {name} anew; write {name}+=(...) there, or give it a name that sorts earlier"
+                    ),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An assignment that puts items before what a variable holds, which may be a plain string.

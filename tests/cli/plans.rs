@@ -216,7 +216,7 @@ fn drop_ins_are_written_where_mkinitcpio_reads_them() {
     let with = plan(&machine, &[]);
     assert_eq!(
         after(&with, "/etc/mkinitcpio.conf.d/passthru.conf"),
-        "# Written by passthru. Take it back with: passthru undo\n\
+        "\n# Written by passthru. Take it back with: passthru undo\n\
          MODULES=(vfio_pci vfio vfio_iommu_type1 \"${MODULES[@]}\")\n\
          HOOKS+=(passthru)\n"
     );
