@@ -4,6 +4,7 @@ use super::binding::Binding;
 use super::edits::{CannotEdit, Edits, MARK};
 use super::kernel_parameters::ids_in_modprobe;
 use crate::check::{Case, IdsIn};
+use crate::config::cmdline::Parameter;
 use crate::config::modprobe::{Directive, ModuleName};
 use crate::host::kernel::ModuleState;
 
@@ -31,11 +32,11 @@ pub fn plan(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result
             && case.desired.ids_in == IdsIn::Modprobe
             && !selected_elsewhere(case)
         {
-            lines.push(format!("options vfio-pci ids={}", binding.ids.join(",")));
+            lines.push(option(case, "vfio-pci", "ids", &binding.ids.join(","))?);
         }
     }
     if case.desired.ignore_msrs {
-        lines.push("options kvm ignore_msrs=1".to_owned());
+        lines.push(option(case, "kvm", "ignore_msrs", "1")?);
     }
     if !lines.is_empty() {
         edits.own(FILE, &format!("{MARK}\n{}\n", lines.join("\n")), 0o644, &BECAUSE)?;
@@ -44,6 +45,33 @@ pub fn plan(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result
         edits.own(MODULES_LOAD, &format!("{MARK}\nvfio-pci\n"), 0o644, &BECAUSE)?;
     }
     Ok(())
+}
+
+/// A line of options. All lines of a module become one argument list (kmod_module_get_options in
+/// libkmod/libkmod-module.c), where the last value of a parameter counts (parse_args in
+/// kernel/params.c), and our file is read first: another value elsewhere would undo ours.
+fn option(
+    case: &Case<'_>,
+    module: &str,
+    parameter: &str,
+    value: &str,
+) -> Result<String, CannotEdit> {
+    let own = format!("{parameter}={value}");
+    let sets = |word: &&String| Parameter::parse(word).is(parameter);
+    let options = case.host.modprobe.options(module);
+    let others = options.iter().filter(|placed| placed.path != FILE);
+    let last =
+        others.flat_map(|placed| placed.what.iter().filter(sets).map(|w| (*placed, w))).last();
+    match last {
+        Some((placed, other)) if *other != own => Err(CannotEdit {
+            path: placed.path.to_owned(),
+            reason: format!(
+                "line {} has {other} for {module}, which would replace {own}; write that there, or take it out",
+                placed.line
+            ),
+        }),
+        _ => Ok(format!("options {module} {own}")),
+    }
 }
 
 /// Another file than ours has ids that take all functions already.
