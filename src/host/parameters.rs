@@ -77,13 +77,29 @@ impl Configured {
     }
 }
 
+/// Debian's grub-mkconfig sources /etc/default/grub.d/*.cfg; others may not. Where the script
+/// itself cannot be read, files of others in that directory say the same.
+pub fn grub_reads_drop_ins(host: &Host) -> bool {
+    let scripts = ["usr/sbin/grub-mkconfig", "usr/bin/grub-mkconfig"];
+    let real = scripts
+        .iter()
+        .filter_map(|path| host.files.text(path))
+        .find(|text| text.contains("grub_mkconfig_dir"));
+    match real {
+        Some(text) => text.contains("default/grub.d"),
+        None => host.files.below("etc/default/grub.d").next().is_some(),
+    }
+}
+
 /// Files that grub-mkconfig sources, in its order.
 pub fn grub_files(host: &Host) -> Vec<&str> {
     let mut paths = Vec::new();
     if host.files.has("etc/default/grub") {
         paths.push("etc/default/grub");
     }
-    paths.extend(host.files.below("etc/default/grub.d").map(|(path, _)| path));
+    if grub_reads_drop_ins(host) {
+        paths.extend(host.files.below("etc/default/grub.d").map(|(path, _)| path));
+    }
     paths
 }
 

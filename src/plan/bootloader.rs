@@ -11,7 +11,7 @@ use crate::config::{EditError, NotUnderstood};
 use crate::host::Host;
 use crate::host::boot::{BootloaderKind, GRUB_CFGS};
 use crate::host::initramfs::InitramfsKind;
-use crate::host::parameters::{current_entry, grub_files};
+use crate::host::parameters::{current_entry, grub_files, grub_reads_drop_ins};
 
 /// Findings that a change of parameters answers.
 const BECAUSE: [&str; 7] = [
@@ -73,7 +73,7 @@ fn grub(
             Ok(file.remove_words(VARIABLE, &removed)?.render().to_owned())
         })?;
     }
-    if reads_drop_ins(host) {
+    if grub_reads_drop_ins(host) {
         grub_drop_in(change, edits)?;
     } else {
         edits.edit("etc/default/grub", &BECAUSE, |text| {
@@ -100,20 +100,6 @@ fn grub_drop_in(change: &ParameterChange, edits: &mut Edits<'_>) -> Result<(), C
         return Ok(()); // nothing to say: no file
     }
     edits.own(DROP_IN, file.render(), 0o644, &BECAUSE)
-}
-
-/// Debian's grub-mkconfig sources /etc/default/grub.d/*.cfg; others may not. Where the script
-/// itself cannot be read, files of others in that directory say the same.
-fn reads_drop_ins(host: &Host) -> bool {
-    let scripts = ["usr/sbin/grub-mkconfig", "usr/bin/grub-mkconfig"];
-    let real = scripts
-        .iter()
-        .filter_map(|path| host.files.text(path))
-        .find(|text| text.contains("grub_mkconfig_dir"));
-    match real {
-        Some(text) => text.contains("default/grub.d"),
-        None => host.files.below("etc/default/grub.d").next().is_some(),
-    }
 }
 
 fn grub_mkconfig(host: &Host) -> Command {

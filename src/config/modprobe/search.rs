@@ -168,5 +168,9 @@ fn counts(name: &str) -> bool {
 
 fn rank(path: &str) -> usize {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-    DIRECTORIES.iter().position(|own| *own == directory).unwrap_or(DIRECTORIES.len())
+    let directory = directory.trim_start_matches('/');
+    DIRECTORIES
+        .iter()
+        .position(|own| own.trim_start_matches('/') == directory)
+        .unwrap_or(DIRECTORIES.len())
 }
