@@ -105,6 +105,13 @@ pub fn bootloader_manual(case: &Case<'_>) -> Vec<Found> {
     ]
 }
 
+/// A directory of modprobe.d(5) or modules-load.d(5), or a file there that its tool reads.
+fn of_modprobe(path: &str) -> bool {
+    let dirs = crate::host::MODPROBE_DIRS.iter().chain(&crate::host::MODULES_LOAD_DIRS);
+    let mut rests = dirs.filter_map(|dir| path.strip_prefix(dir));
+    rests.any(|rest| rest.is_empty() || (rest.starts_with('/') && rest.ends_with(".conf")))
+}
+
 /// `config-unreadable`: A configuration file could not be read.
 pub fn config_unreadable(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
@@ -125,10 +132,7 @@ pub fn config_unreadable(case: &Case<'_>) -> Vec<Found> {
         let of_generator = ["etc/mkinitcpio", "etc/dracut", "etc/initramfs-tools"]
             .iter()
             .any(|prefix| path.starts_with(prefix) && generator.starts_with(&prefix[4..]));
-        loader
-            || of_generator
-            || path.starts_with("etc/modprobe.d")
-            || path.starts_with("etc/modules-load.d")
+        loader || of_generator || of_modprobe(path)
     };
     let found = host.unreadable.iter().filter(relevant).map(|(path, reason)| {
         Found::blocker(
@@ -178,12 +182,13 @@ pub fn esp_not_mounted(case: &Case<'_>) -> Vec<Found> {
     if host.uses.mounts.is_empty() {
         return Vec::new();
     }
-    let wanted = host.uses.fstab.iter().filter(|mount| match mount.target.as_str() {
+    let wanted = host.uses.fstab.iter().filter(|mount| match mount.target.trim_end_matches('/') {
         "/boot" => true,
         "/efi" | "/boot/efi" => needs_esp,
         _ => false,
     });
-    let missing = wanted.filter(|mount| host.uses.mounted_at(&mount.target).is_none());
+    let missing =
+        wanted.filter(|mount| host.uses.mounted_at(mount.target.trim_end_matches('/')).is_none());
     let found = missing.map(|mount| {
         Found::blocker(format!("{} is named in /etc/fstab but not mounted. What is written there now would never be booted.", mount.target), Evidence::new("etc/fstab", format!("line {}: {} {}", mount.line, mount.source, mount.target)))
             .and(Evidence::new("proc/mounts", format!("nothing at {}", mount.target)))
@@ -251,7 +256,7 @@ fn is_ours(parameter: &Parameter<'_>) -> bool {
 /// `bls-ignores-default-grub`: GRUB boots BLS entries, which do not follow /etc/default/grub.
 pub fn bls_ignores_default_grub(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
-    if host.bootloader.kind != BootloaderKind::GrubBls || !case.configured.is_known() {
+    if host.bootloader.kind != BootloaderKind::GrubBls || !case.configured.is_complete() {
         return Vec::new();
     }
     let path = "etc/default/grub";
@@ -320,7 +325,9 @@ pub fn parameter_not_active(case: &Case<'_>) -> Vec<Found> {
 
 /// `parameter-not-configured`: A kernel parameter is active but not configured.
 pub fn parameter_not_configured(case: &Case<'_>) -> Vec<Found> {
-    if !case.configured.is_known() {
+    let hidden = |path: &str| path.starts_with("etc/default/grub");
+    if !case.configured.is_complete() || case.host.files.unreadable().any(|(path, _)| hidden(path))
+    {
         return Vec::new();
     }
     let extra =

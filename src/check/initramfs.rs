@@ -21,7 +21,11 @@ const GPU_MODULES: [&str; 9] = [
     "xe",
 ];
 
-/// Words of a list variable after all files of a generator, with the file that decided.
+/// Times on a FAT boot partition are even seconds, rounded down.
+const VFAT_STEP: i64 = 2;
+
+/// Words of a list variable after all files of a generator, with the file that decided. A
+/// module that may be missing has a `?` behind its name (mkinitcpio.conf(5)).
 pub fn listed(host: &Host, variable: &str) -> Vec<(String, String)> {
     let paths: Vec<&str> = match host.initramfs.kind {
         InitramfsKind::Mkinitcpio => {
@@ -44,10 +48,7 @@ pub fn listed(host: &Host, variable: &str) -> Vec<(String, String)> {
         Ok(Some(located)) => {
             let path = paths.get(located.file).copied().unwrap_or_default();
             let words = located.value.words();
-            words
-                .iter()
-                .map(|word| ((*word).trim_end_matches('?').replace('-', "_"), path.to_owned()))
-                .collect()
+            words.iter().map(|word| (word.replace('-', "_"), path.to_owned())).collect()
         }
         _ => Vec::new(),
     }
@@ -138,9 +139,15 @@ pub fn vfio_not_in_initramfs(case: &Case<'_>) -> Vec<Found> {
         host.initramfs.kind,
         InitramfsKind::Mkinitcpio | InitramfsKind::Dracut | InitramfsKind::InitramfsTools
     );
-    let named = forced_modules(host).iter().any(|(module, _)| module == "vfio_pci");
+    let is_vfio = |module: &str| module.trim_end_matches('?') == "vfio_pci";
+    let named = forced_modules(host).iter().any(|(module, _)| is_vfio(module));
     let module = host.kernel.vfio_pci.present() == Some(&ModuleState::Module);
-    if !known || !module || named || own_hook {
+    let unread = host.files.unreadable().any(|(path, _)| {
+        path.starts_with("etc/mkinitcpio")
+            || path.starts_with("etc/dracut")
+            || path.starts_with("etc/initramfs-tools")
+    });
+    if !known || !module || named || own_hook || unread {
         return Vec::new();
     }
     let lists = [
@@ -175,14 +182,17 @@ pub fn initramfs_stale(case: &Case<'_>) -> Vec<Found> {
     let Some((changed, path)) = newest.filter(|(mtime, _)| *mtime > 0).max() else {
         return Vec::new();
     };
-    let release = host.kernel.release.as_deref().unwrap_or_default();
+    // Images of other kernels are left alone where one names the running kernel.
+    let of_running =
+        |image: &str| host.kernel.release.as_deref().is_some_and(|r| image.contains(r));
+    let named = host.initramfs.images.iter().any(|(image, _)| of_running(image));
     let images = host.initramfs.images.iter().filter(|(image, meta)| {
         meta.mtime > 0
             && !image.contains("fallback")
             && !image.contains("rescue")
-            && (image.contains(release) || image.ends_with(".img"))
+            && if named { of_running(image) } else { image.ends_with(".img") }
     });
-    let stale = images.filter(|(_, meta)| meta.mtime < changed);
+    let stale = images.filter(|(_, meta)| meta.mtime + VFAT_STEP < changed);
     let found = stale.map(|(image, meta)| {
         Found::warning(
             format!("/{image} was built before its configuration was last changed, so it does not hold the change."),
@@ -213,7 +223,7 @@ pub fn mkinitcpio_drop_in_ignored(case: &Case<'_>) -> Vec<Found> {
 /// `stale-module-name`: A module name in the configuration no longer exists.
 pub fn stale_module_name(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
-    if host.kernel.virqfd_module || !host.kernel.modules_dir.is_present() {
+    if host.kernel.virqfd_module != Some(false) {
         return Vec::new();
     }
     let stale = forced_modules(host).into_iter().filter(|(module, _)| module == "vfio_virqfd");
@@ -232,7 +242,7 @@ pub fn gpu_driver_in_initramfs(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let named: Vec<_> = forced_modules(host)
         .into_iter()
-        .filter(|(module, _)| GPU_MODULES.contains(&module.as_str()))
+        .filter(|(module, _)| GPU_MODULES.contains(&module.trim_end_matches('?')))
         .collect();
     let kms = listed(host, "HOOKS").into_iter().find(|(hook, _)| hook == "kms");
     let (path, found) = match (named.first(), kms) {

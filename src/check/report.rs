@@ -56,15 +56,20 @@ pub fn run(case: &Case<'_>) -> Report {
     Report { verdict, findings, undecided }
 }
 
+/// Findings that stop a plan because something is not known, not because it is in the way.
+const OPEN: [&str; 2] = ["gpu-ambiguous", "config-unreadable"];
+
 fn verdict(case: &Case<'_>, findings: &[Finding], undecided: &[String]) -> Verdict {
-    let blocked = findings.iter().any(|finding| finding.stops() && finding.code != "gpu-ambiguous");
+    let mut stopping = findings.iter().filter(|finding| finding.stops());
+    let open = findings.iter().any(|finding| finding.stops() && OPEN.contains(&finding.code));
+    let blocked = stopping.any(|finding| !OPEN.contains(&finding.code));
     let planned = findings
         .iter()
         .any(|f| f.severity == Severity::Blocker && f.remedy.kind == RemedyKind::Plan);
     let on_vfio = case.functions().iter().all(|function| function.on_vfio());
     if blocked {
         Verdict::Blocked
-    } else if !matches!(case.selection, Selection::One(_)) || !undecided.is_empty() {
+    } else if open || !matches!(case.selection, Selection::One(_)) || !undecided.is_empty() {
         Verdict::Unknown
     } else if on_vfio && !planned {
         Verdict::Ready
@@ -89,7 +94,7 @@ fn undecided(case: &Case<'_>) -> Vec<String> {
     if !host.cpu.is_present() {
         paths.push(format!("/{}", crate::host::cpu::CPUINFO));
     }
-    if let Observed::Unreadable(_) = host.kernel.command_line {
+    if !host.kernel.command_line.is_present() {
         paths.push("/proc/cmdline".to_owned());
     }
     if matches!(host.kernel.vfio_pci, Observed::Unreadable(_))
@@ -97,5 +102,27 @@ fn undecided(case: &Case<'_>) -> Vec<String> {
     {
         paths.push("/usr/lib/modules".to_owned());
     }
+    let unreadable = host.unreadable.iter().map(|(path, _)| path.as_str());
+    paths.extend(unreadable.filter(|path| decides(case, path)).map(|path| format!("/{path}")));
     paths
+}
+
+/// Single files that may hide another member of the group, another owner of an id, a region
+/// that the firmware keeps, or a driver that has to wait.
+fn decides(case: &Case<'_>, path: &str) -> bool {
+    let host = case.host;
+    if let Some(rest) =
+        path.strip_prefix(crate::host::pci::DEVICES).and_then(|r| r.strip_prefix('/'))
+    {
+        return !rest.contains('/') || rest.ends_with("/iommu_group");
+    }
+    if let Some(dir) = host.kernel.modules_dir.present()
+        && let Some(name) = path.strip_prefix(dir.as_str())
+    {
+        return name == "/modules.alias";
+    }
+    let groups = case.functions().into_iter().filter_map(|function| function.iommu_group);
+    let mut regions =
+        groups.map(|id| format!("{}/{id}/reserved_regions", crate::host::iommu::GROUPS));
+    regions.any(|known| known == path)
 }

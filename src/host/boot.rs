@@ -169,8 +169,10 @@ fn system_clues(files: &Files, os: &Os, cmdline: Option<&str>) -> Vec<Clue> {
         clues.push(clue("etc/os-release", "NixOS", BootloaderKind::Nixos));
     }
     let uuids = "etc/kernel/proxmox-boot-uuids";
-    if files.text(uuids).is_some_and(|text| !text.trim().is_empty()) {
-        clues.push(clue(uuids, "boot partitions are listed", BootloaderKind::ProxmoxBootTool));
+    let hidden = files.get(uuids).is_unreadable();
+    if hidden || files.text(uuids).is_some_and(|text| !text.trim().is_empty()) {
+        let found = if hidden { "unreadable" } else { "boot partitions are listed" };
+        clues.push(clue(uuids, found, BootloaderKind::ProxmoxBootTool));
     }
     clues
 }
@@ -214,7 +216,7 @@ fn efi_clues(files: &Files, efi: &EfiVariables) -> Vec<Clue> {
 
 fn systemd_boot_kind(files: &Files, efi: &EfiVariables) -> BootloaderKind {
     let is_image = |entry: &str| entry.to_lowercase().ends_with(".efi");
-    if files.has("etc/kernelstub/configuration") {
+    if files.looked_there("etc/kernelstub/configuration") {
         BootloaderKind::Kernelstub
     } else if efi.entry_selected.as_deref().is_some_and(is_image) {
         BootloaderKind::Uki
@@ -240,8 +242,8 @@ fn grub_kind(files: &Files) -> BootloaderKind {
 fn cmdline_clues(files: &Files, cmdline: Option<&str>) -> Vec<Clue> {
     let word = cmdline
         .and_then(|line| line.split_whitespace().find(|word| word.starts_with("BOOT_IMAGE=")));
-    let grub =
-        files.has("etc/default/grub") || GRUB_CFGS.iter().any(|path| files.looked_there(path));
+    let grub = files.looked_there("etc/default/grub")
+        || GRUB_CFGS.iter().any(|path| files.looked_there(path));
     match word {
         Some(word) if grub => vec![clue("proc/cmdline", word, grub_kind(files))],
         _ => Vec::new(),

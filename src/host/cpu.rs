@@ -70,7 +70,14 @@ pub fn read(root: &Sysroot) -> Observed<Cpu> {
             _ => false,
         }
     };
-    root.lines(CPUINFO, keep).map(|text| parse(&text))
+    root.lines(CPUINFO, keep).and_then(|text| {
+        if text.lines().any(|line| line.starts_with("flags")) {
+            return Observed::Present(parse(&text));
+        }
+        let reason = "it has no line with the processor's flags";
+        root.note_unreadable(CPUINFO, reason);
+        Observed::Unreadable(reason.to_owned())
+    })
 }
 
 fn parse(text: &str) -> Cpu {

@@ -42,7 +42,11 @@ impl Files {
         self.listed.push((dir.to_owned(), suffix.to_owned()));
         let wanted: Vec<_> = names.iter().filter(|name| name.ends_with(suffix)).collect();
         for name in &wanted {
-            self.read(root, &format!("{dir}/{name}"));
+            let path = format!("{dir}/{name}");
+            // No tool descends from a drop-in directory, or minds a directory in it.
+            if root.exists(&path).present() != Some(&FileKind::Directory) {
+                self.read(root, &path);
+            }
         }
         wanted.len()
     }
@@ -88,6 +92,14 @@ impl Files {
         self.files.iter().filter_map(move |(path, seen)| {
             let inside = path.strip_prefix(dir)?.strip_prefix('/')?;
             (!inside.contains('/')).then_some((path.as_str(), seen.present()?))
+        })
+    }
+
+    /// Paths that could not be read, with the reason.
+    pub fn unreadable(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().filter_map(|(path, seen)| match seen {
+            Observed::Unreadable(reason) => Some((path.as_str(), reason.as_str())),
+            _ => None,
         })
     }
 }

@@ -92,8 +92,9 @@ pub fn read(root: &Sysroot) -> Firmware {
     };
     let boot = match root.exists("sys/firmware/efi") {
         Observed::Present(_) => Observed::Present(BootMode::Uefi),
-        Observed::Absent if root.exists("sys").is_present() => Observed::Present(BootMode::Bios),
-        Observed::Absent => Observed::Unreadable("there is no /sys".to_owned()),
+        // Containers hide the whole directory; a machine of either kind has something there.
+        Observed::Absent if has_entries(root, "sys/firmware") => Observed::Present(BootMode::Bios),
+        Observed::Absent => Observed::Unreadable("/sys/firmware is not shown".to_owned()),
         Observed::Unreadable(reason) => Observed::Unreadable(reason),
     };
     let names = root.list(EFIVARS).into_present().unwrap_or_default();
@@ -110,9 +111,20 @@ pub fn read(root: &Sysroot) -> Firmware {
     }
 }
 
-/// The directory is listable by everybody, the tables' bodies only by root.
+fn has_entries(root: &Sysroot, dir: &str) -> bool {
+    root.list(dir).present().is_some_and(|names| !names.is_empty())
+}
+
+/// The directory is listable by everybody, the tables' bodies only by root. It is never empty
+/// where the firmware has ACPI, and hidden in containers: then nothing is known.
 fn iommu_table(root: &Sysroot) -> Observed<IommuTable> {
     let tables = root.list(TABLES);
+    if matches!(&tables, Observed::Absent) || tables.present().is_some_and(std::vec::Vec::is_empty)
+    {
+        let reason = "no ACPI table is shown";
+        root.note_unreadable(TABLES, reason);
+        return Observed::Unreadable(reason.to_owned());
+    }
     tables.and_then(|names| {
         if names.iter().any(|name| name == "DMAR") {
             Observed::Present(IommuTable::Dmar)
@@ -130,7 +142,15 @@ fn secure_boot(root: &Sysroot, names: &[String]) -> Observed<bool> {
         if !names.contains(&file) {
             return Observed::Absent;
         }
-        root.read(&format!("{EFIVARS}/{file}")).map(|bytes| bytes.get(4) == Some(&1))
+        let path = format!("{EFIVARS}/{file}");
+        root.read(&path).and_then(|bytes| match bytes.get(4) {
+            Some(value) => Observed::Present(*value == 1),
+            None => {
+                let reason = "it is shorter than a variable";
+                root.note_unreadable(&path, reason);
+                Observed::Unreadable(reason.to_owned())
+            }
+        })
     };
     match (byte("SecureBoot"), byte("SetupMode")) {
         (Observed::Present(on), Observed::Present(setup)) => Observed::Present(on && !setup),

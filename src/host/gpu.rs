@@ -31,8 +31,8 @@ pub enum Role {
 pub struct Connector {
     /// Name without the card: `DP-1`.
     pub name: String,
-    /// A monitor is there.
-    pub connected: bool,
+    /// A monitor is there; `None` where the kernel does not know, or the file was not read.
+    pub connected: Option<bool>,
 }
 
 /// A graphics card, or an integrated GPU.
@@ -63,7 +63,7 @@ pub struct Gpu {
 impl Gpu {
     /// Names of connectors with a monitor.
     pub fn connected(&self) -> impl Iterator<Item = &str> {
-        self.connectors.iter().filter(|c| c.connected).map(|c| c.name.as_str())
+        self.connectors.iter().filter(|c| c.connected == Some(true)).map(|c| c.name.as_str())
     }
 }
 
@@ -202,8 +202,15 @@ impl Displays {
         let mut found = Self::default();
         for name in root.list(DRM).into_present().unwrap_or_default() {
             if let Some((card, connector)) = name.split_once('-') {
+                if connector.starts_with("Writeback") {
+                    continue; // memory, not a socket (drivers/gpu/drm/drm_writeback.c)
+                }
                 let status = root.line(&format!("{DRM}/{name}/status"));
-                let connected = status.present().is_some_and(|status| status == "connected");
+                let connected = match status.present().map(String::as_str) {
+                    Some("connected") => Some(true),
+                    Some("disconnected") => Some(false),
+                    _ => None,
+                };
                 let connector = Connector { name: connector.to_owned(), connected };
                 found.connectors.push((card.to_owned(), connector));
             } else if name.starts_with("card")

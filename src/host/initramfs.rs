@@ -98,11 +98,11 @@ fn kind(root: &Sysroot, files: &Files, os: &Os) -> InitramfsKind {
         return InitramfsKind::Nixos;
     }
     let presets = files.below("etc/mkinitcpio.d").next().is_some();
-    let mkinitcpio = os.has("mkinitcpio") && (files.has("etc/mkinitcpio.conf") || presets);
+    let mkinitcpio = os.has("mkinitcpio") && (files.looked_there("etc/mkinitcpio.conf") || presets);
     let initramfs_tools =
-        os.has("update-initramfs") && files.has("etc/initramfs-tools/initramfs.conf");
+        os.has("update-initramfs") && files.looked_there("etc/initramfs-tools/initramfs.conf");
     let dracut = os.has("dracut");
-    let booster = os.has("booster") || files.has("etc/booster.yaml");
+    let booster = os.has("booster") || files.looked_there("etc/booster.yaml");
     match (mkinitcpio, initramfs_tools, dracut, booster) {
         (true, false, false, false) => InitramfsKind::Mkinitcpio,
         (false, true, false, false) => InitramfsKind::InitramfsTools,

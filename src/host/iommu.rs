@@ -57,7 +57,7 @@ pub fn read(root: &Sysroot, devices: &[PciDevice]) -> Iommu {
 fn groups(root: &Sysroot, devices: &[PciDevice]) -> Observed<BTreeMap<u32, IommuGroup>> {
     let needed: std::collections::BTreeSet<u32> = devices
         .iter()
-        .filter(|device| device.class.base() == 3)
+        .filter(|device| device.class.base() == 3 || device.on_vfio())
         .filter_map(|d| d.iommu_group)
         .collect();
     root.list(GROUPS).map(|names| {
@@ -86,13 +86,28 @@ fn read_group(root: &Sysroot, id: u32, with_name: bool) -> Option<IommuGroup> {
 }
 
 /// Chip names of remapped interrupts begin with `IR-` (drivers/iommu/intel/irq_remapping.c,
-/// drivers/iommu/amd/iommu.c).
+/// drivers/iommu/amd/iommu.c). Only a list that names chips without it says that they are not.
 fn interrupt_remapping(root: &Sysroot) -> Observed<bool> {
-    let mut kept = 0;
-    let text = root.lines("proc/interrupts", |line| {
-        let remapped = memchr::memmem::find(line, b" IR-").is_some();
-        kept += u32::from(remapped);
-        remapped && kept <= 2
+    const INTERRUPTS: &str = "proc/interrupts";
+    let has = |line: &[u8], word: &str| memchr::memmem::find(line, word.as_bytes()).is_some();
+    let (mut remapped, mut plain) = (0, 0);
+    let text = root.lines(INTERRUPTS, |line| {
+        let count = if has(line, " IR-") {
+            &mut remapped
+        } else if has(line, " IO-APIC") || has(line, " PCI-MSI") {
+            &mut plain
+        } else {
+            return false;
+        };
+        *count += 1;
+        *count <= 2
     });
-    text.map(|text| text.contains(" IR-"))
+    text.and_then(|text| {
+        if text.is_empty() {
+            let reason = "it names no interrupt chip";
+            root.note_unreadable(INTERRUPTS, reason);
+            return Observed::Unreadable(reason.to_owned());
+        }
+        Observed::Present(text.contains(" IR-"))
+    })
 }

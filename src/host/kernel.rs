@@ -62,8 +62,9 @@ pub struct Kernel {
     pub modules_dir: Observed<String>,
     /// How it has vfio-pci.
     pub vfio_pci: Observed<ModuleState>,
-    /// It has `vfio_virqfd` as a module of its own (before Linux 6.2).
-    pub virqfd_module: bool,
+    /// It has `vfio_virqfd` as a module of its own (before Linux 6.2); `None` where the list of
+    /// modules could not be read.
+    pub virqfd_module: Option<bool>,
     /// Loaded modules.
     pub loaded: BTreeSet<String>,
     /// Modules that claim each function of the cards.
@@ -108,10 +109,10 @@ pub fn read(root: &Sysroot, functions: &[&PciDevice]) -> Kernel {
     };
     let modules = modules_dir.present().map(|dir| Modules::read(root, dir, functions));
     let vfio_pci = vfio_state(&modules_dir, modules.as_ref(), &config);
-    let modules = modules.unwrap_or_default();
+    let files = modules.as_ref().and_then(|modules| modules.files.present());
     Kernel {
-        virqfd_module: modules.files.contains("vfio_virqfd"),
-        claimants: modules.claimants,
+        virqfd_module: files.map(|files| files.contains("vfio_virqfd")),
+        claimants: modules.map(|modules| modules.claimants).unwrap_or_default(),
         installed: installed(root),
         unsafe_options: unsafe_options(root),
         kvm: root.exists("dev/kvm").map(|_| ()),
@@ -179,13 +180,16 @@ fn vfio_state(
     config: &Observed<KernelConfig>,
 ) -> Observed<ModuleState> {
     if let Some(modules) = modules {
-        return Observed::Present(if modules.built_in.contains("vfio_pci") {
-            ModuleState::BuiltIn
-        } else if modules.files.contains("vfio_pci") {
-            ModuleState::Module
-        } else {
-            ModuleState::Missing
-        });
+        let named =
+            |list: &Observed<BTreeSet<String>>| list.as_ref().map(|l| l.contains("vfio_pci"));
+        return match (named(&modules.built_in), named(&modules.files)) {
+            (Observed::Present(true), _) => Observed::Present(ModuleState::BuiltIn),
+            (_, Observed::Present(true)) => Observed::Present(ModuleState::Module),
+            (Observed::Unreadable(reason), _) | (_, Observed::Unreadable(reason)) => {
+                Observed::Unreadable(reason)
+            }
+            _ => Observed::Present(ModuleState::Missing),
+        };
     }
     match (dir, config.present().map(|config| config.value("VFIO_PCI"))) {
         (_, Some("y")) => Observed::Present(ModuleState::BuiltIn),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pci::{PciAddress, PciDevice};
-use crate::sys::Sysroot;
+use crate::sys::{Observed, Sysroot};
 
 /// A module whose aliases match a function, so that udev loads it for that function.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,12 +15,11 @@ pub struct Claimant {
 }
 
 /// What depmod's lists say (modules.dep(5), modules.builtin, modules.alias).
-#[derive(Default)]
 pub struct Modules {
     /// VFIO modules that are files.
-    pub files: BTreeSet<String>,
+    pub files: Observed<BTreeSet<String>>,
     /// Modules of interest that are part of the kernel image.
-    pub built_in: BTreeSet<String>,
+    pub built_in: Observed<BTreeSet<String>>,
     /// Modules that claim each function asked about.
     pub claimants: BTreeMap<PciAddress, Vec<Claimant>>,
 }
@@ -39,36 +38,31 @@ impl Modules {
         let built_in = root.lines(&format!("{dir}/modules.builtin"), |line| {
             vfio(line) || named.contains(&module_name(line)) || is_host_controller(line)
         });
-        let built_in: BTreeSet<String> = built_in
-            .into_present()
-            .unwrap_or_default()
-            .lines()
-            .map(|line| module_name(line.as_bytes()))
-            .collect();
+        let names = |text: String| -> BTreeSet<String> {
+            text.lines().map(|line| module_name(line.as_bytes())).collect()
+        };
+        let built_in = built_in.map(names);
         let files = root.lines(&format!("{dir}/modules.dep"), |line| {
             let end = memchr::memchr(b':', line).unwrap_or(line.len());
             vfio(&line[..end])
         });
-        let files = files.into_present().unwrap_or_default();
+        let none = BTreeSet::new();
+        let known = built_in.present().unwrap_or(&none);
         let claimants = functions.iter().map(|function| {
             let modules = aliases.get(&function.address).cloned().unwrap_or_default();
             let found = modules.into_iter().map(|module| {
-                let built_in = built_in.contains(&module);
+                let built_in = known.contains(&module);
                 Claimant { module, built_in }
             });
             let mut found: Vec<Claimant> = found.collect();
             if found.is_empty()
-                && let Some(module) = built_in_claimant(function, &built_in)
+                && let Some(module) = built_in_claimant(function, known)
             {
                 found.push(Claimant { module, built_in: true });
             }
             (function.address, found)
         });
-        Self {
-            claimants: claimants.collect(),
-            files: files.lines().map(|line| module_name(line.as_bytes())).collect(),
-            built_in,
-        }
+        Self { claimants: claimants.collect(), files: files.map(names), built_in }
     }
 }
 

@@ -42,6 +42,12 @@ impl Configured {
         !self.sources.is_empty() && self.problems.is_empty()
     }
 
+    /// True where it is known, and no word stands for others that the boot loader puts in its
+    /// place (`$kernelopts` in entries of Fedora and RHEL, from grubenv).
+    pub fn is_complete(&self) -> bool {
+        self.is_known() && !self.words().any(|word| word.contains('$'))
+    }
+
     /// All parameters, in order.
     pub fn parameters(&self) -> impl DoubleEndedIterator<Item = Parameter<'_>> {
         self.words().map(Parameter::parse)
