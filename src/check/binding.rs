@@ -173,7 +173,9 @@ pub fn card_partly_bound(case: &Case<'_>) -> Vec<Found> {
 /// `claimant-built-in`: A driver that claims the card is built into the kernel.
 pub fn claimant_built_in(case: &Case<'_>) -> Vec<Found> {
     let claimants = &case.host.kernel.claimants;
-    let found = case.functions().into_iter().filter_map(|function| {
+    // Where vfio-pci has the function, it won in spite of that.
+    let open = case.functions().into_iter().filter(|function| !function.on_vfio());
+    let found = open.filter_map(|function| {
         let built_in = claimants.get(&function.address)?.iter().find(|claimant| claimant.built_in)?;
         let dir = case.host.kernel.modules_dir.present()?;
         Some(Found::warning(
@@ -198,6 +200,8 @@ pub fn driver_override_left(case: &Case<'_>) -> Vec<Found> {
         .devices()
         .iter()
         .filter_map(|device| Some((device, device.driver_override.as_ref()?)));
+    // libvirt writes it for the time that a guest has the device: then that driver holds it.
+    let left = left.filter(|(device, name)| device.driver.as_ref() != Some(name));
     let found = left.filter(|(device, _)| !ours.contains(&device.address)).map(|(device, name)| {
         Found::warning(
             format!("{} may only be bound by the driver `{name}`, although nothing on the kernel command line asks for that.", case.host.describe(device)),

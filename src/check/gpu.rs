@@ -87,7 +87,15 @@ pub fn gpu_drives_display(case: &Case<'_>) -> Vec<Found> {
     let other_shows = case.other_cards().any(|other| other.connected().next().is_some());
     let alone = gpu.connected().next().is_some() && !other_shows;
     let console = gpu.boot_framebuffer.is_some() || !gpu.framebuffers.is_empty();
-    if is_last_display(case) || display.on_vfio() || !(alone || console) {
+    // The only card with a driver is the host's display, whatever its driver tells of monitors.
+    let lights = |other: &Gpu| {
+        let driver = case.host.device(other.address).is_some_and(|d| d.driver.is_some());
+        other.role != Role::Assigned && (driver || other.shows_picture())
+    };
+    let sole = display.driver.is_some()
+        && case.host.gpus.management.is_empty()
+        && !case.other_cards().any(lights);
+    if is_last_display(case) || display.on_vfio() || !(alone || console || sole) {
         return Vec::new();
     }
     let connected: Vec<&str> = gpu.connected().collect();
@@ -97,6 +105,7 @@ pub fn gpu_drives_display(case: &Case<'_>) -> Vec<Found> {
             format!("connected: {}", connected.join(", ")),
         ),
         (true, Some(name)) => Evidence::new(format!("sys/bus/platform/devices/{name}"), "in use"),
+        (true, None) if gpu.framebuffers.is_empty() => driver(display),
         (true, None) => Evidence::new(
             format!("sys/class/graphics/{}", gpu.framebuffers.join(",")),
             "console on it",
@@ -146,8 +155,9 @@ pub fn framebuffer_on_gpu(case: &Case<'_>) -> Vec<Found> {
 /// `host-gpu-no-monitor`: No monitor is connected to the host's card.
 pub fn host_gpu_no_monitor(case: &Case<'_>) -> Vec<Found> {
     let hosts: Vec<&Gpu> = case.host_cards().collect();
-    let known = hosts.iter().any(|gpu| !gpu.connectors.is_empty());
-    if case.gpu().is_none() || !known || hosts.iter().any(|gpu| gpu.connected().next().is_some()) {
+    let mut connectors = hosts.iter().flat_map(|gpu| &gpu.connectors).peekable();
+    let none = connectors.peek().is_some() && connectors.all(|c| c.connected == Some(false));
+    if case.gpu().is_none() || !none {
         return Vec::new();
     }
     let nodes: Vec<&str> =

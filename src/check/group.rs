@@ -179,7 +179,7 @@ pub fn host_disk_in_group(case: &Case<'_>) -> Vec<Found> {
 /// `host-network-in-group`: The host's only network is in the card's group.
 pub fn host_network_in_group(case: &Case<'_>) -> Vec<Found> {
     let up = |one: &Use| matches!(one, Use::Network { up: true, .. });
-    let mates: Vec<_> = case.foreign_endpoints().iter().map(|device| device.address).collect();
+    let mates: Vec<_> = leaving(case).iter().map(|device| device.address).collect();
     if case.host.uses.all().any(|(address, one)| up(one) && !mates.contains(&address)) {
         return Vec::new(); // another way to the network stays
     }
@@ -199,7 +199,7 @@ pub fn host_network_in_group(case: &Case<'_>) -> Vec<Found> {
 pub fn host_input_in_group(case: &Case<'_>) -> Vec<Found> {
     let keyboards_known = case.host.uses.all().any(|(_, one)| *one == Use::Keyboard);
     let usb = |device: &&PciDevice| device.class.code() == 0x0c03;
-    let mates = case.foreign_endpoints();
+    let mates = leaving(case);
     let elsewhere = case.host.uses.all().any(|(address, one)| {
         *one == Use::Keyboard && !mates.iter().any(|mate| mate.address == address)
     });
@@ -207,7 +207,9 @@ pub fn host_input_in_group(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let concerned = mates.iter().copied().filter(usb).filter(|device| {
-        !keyboards_known || case.host.uses.of(device.address).contains(&Use::Keyboard)
+        let keyboard = case.host.uses.of(device.address).contains(&Use::Keyboard);
+        // Few plug a keyboard into a graphics card: without a trace of one there, none is.
+        keyboard || (!keyboards_known && !case.is_own(device))
     });
     let found = concerned.map(|device| {
         let detail = if keyboards_known {
@@ -220,11 +222,17 @@ pub fn host_input_in_group(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
+/// Everything that leaves the host with the card. A card's own USB controller goes too, and
+/// what is plugged into the card with it.
+fn leaving<'a>(case: &Case<'a>) -> Vec<&'a PciDevice> {
+    case.foreign_endpoints().into_iter().chain(case.functions()).collect()
+}
+
 fn lost(
     case: &Case<'_>,
     look: impl Fn(&PciDevice, &Use) -> Option<(String, String)>,
 ) -> Vec<Found> {
-    let mates = case.foreign_endpoints();
+    let mates = leaving(case);
     let uses = mates
         .iter()
         .flat_map(|mate| case.host.uses.of(mate.address).iter().map(|one| (*mate, one)));

@@ -18,9 +18,16 @@ fn is_off(case: &Case<'_>) -> bool {
     case.host.iommu.enabled() == Some(false)
 }
 
-/// Words on the running kernel's command line that switch an IOMMU off.
+/// Words on the running kernel's command line that switch this machine's IOMMU off; the
+/// driver of the other maker's does not run here.
 pub fn off_words(case: &Case<'_>) -> Vec<String> {
-    let off = |word: &str| ["intel_iommu=off", "amd_iommu=off", "iommu=off"].contains(&word);
+    let table = case.host.firmware.iommu_table.present();
+    let off = |word: &str| match word {
+        "iommu=off" => true,
+        "intel_iommu=off" => table != Some(&IommuTable::Ivrs),
+        "amd_iommu=off" => table != Some(&IommuTable::Dmar),
+        _ => false,
+    };
     case.active.parameters().map(|p| p.word.to_owned()).filter(|word| off(word)).collect()
 }
 
@@ -59,7 +66,7 @@ pub fn off_firmware(case: &Case<'_>) -> Vec<Found> {
 /// `iommu-off-argument`: A kernel argument switches the IOMMU off.
 pub fn off_argument(case: &Case<'_>) -> Vec<Found> {
     let words = off_words(case);
-    if !is_off(case) || words.is_empty() || !case.host.firmware.iommu_table.is_present() {
+    if !is_off(case) || words.is_empty() || case.host.firmware.iommu_table.is_absent() {
         return Vec::new();
     }
     let places: Vec<Evidence> = words
@@ -88,6 +95,7 @@ pub fn off_kernel(case: &Case<'_>) -> Vec<Found> {
     }
     let evidence = match host.kernel.config.present() {
         Some(config) if config.intel_iommu_default_on() => return Vec::new(),
+        Some(config) if config.value("INTEL_IOMMU") == "n" => return Vec::new(),
         Some(config) => {
             Evidence::new(config.path.clone(), "CONFIG_INTEL_IOMMU_DEFAULT_ON is not set")
         }
@@ -117,23 +125,27 @@ pub fn driver_failed(case: &Case<'_>) -> Vec<Found> {
     if !is_off(case) || !off_words(case).is_empty() {
         return Vec::new();
     }
+    let config = host.kernel.config.present();
     let wanted = match table {
         IommuTable::Ivrs => true,
         IommuTable::Dmar => {
             case.active.list_value("intel_iommu").contains(&"on")
-                || host
-                    .kernel
-                    .config
-                    .present()
-                    .is_some_and(|config| config.intel_iommu_default_on())
+                || config.is_some_and(|config| {
+                    config.intel_iommu_default_on() || config.value("INTEL_IOMMU") == "n"
+                })
         }
     };
     if !wanted {
         return Vec::new();
     }
+    let option = if *table == IommuTable::Dmar { "INTEL_IOMMU" } else { "AMD_IOMMU" };
+    let left_out = config
+        .filter(|config| config.value(option) == "n")
+        .map(|config| Evidence::new(config.path.clone(), format!("CONFIG_{option} is not set")));
     let log = if *table == IommuTable::Dmar { "DMAR" } else { "AMD-Vi" };
     vec![Found::blocker("The firmware offers the IOMMU and nothing switches it off, but the kernel made no groups: its driver failed, or is not built in.", Evidence::new(table.path(), "present"))
         .and(no_groups())
+        .and_all(left_out)
         .manual(format!("Read why in the kernel log: `sudo dmesg | grep -i {log}`. A firmware update often helps."))]
 }
 
@@ -218,6 +230,29 @@ pub fn igpu_not_translated(case: &Case<'_>) -> Vec<Found> {
         } else {
             Found::note(format!("{detail} That is fine while it stays with the host."), evidence)
         }
+    });
+    found.collect()
+}
+
+/// A function of a discrete card without a group, although there are groups: VFIO has nothing
+/// to open for it (drivers/vfio/group.c vfio_group_find_or_alloc).
+pub fn gpu_not_translated(case: &Case<'_>) -> Vec<Found> {
+    let host = case.host;
+    if host.iommu.enabled() != Some(true) || case.gpu().is_none_or(|gpu| gpu.integrated) {
+        return Vec::new();
+    }
+    let without = case.functions().into_iter().filter(|function| function.iommu_group.is_none());
+    let path = |function: &PciDevice| format!("{}/iommu_group", function.path());
+    let looked = without.filter(|function| {
+        let path = path(function);
+        !host.unreadable.iter().any(|(other, _)| *other == path.trim_start_matches('/'))
+    });
+    let found = looked.map(|function| {
+        Found::blocker(
+            format!("{} is not behind the IOMMU. It cannot go to a guest like this.", host.describe(function)),
+            Evidence::new(path(function), "not there"),
+        )
+        .manual("Use another slot, and look in the firmware setup for settings of the IOMMU (VT-d, AMD-Vi) that leave devices out.")
     });
     found.collect()
 }

@@ -55,6 +55,7 @@ checks! {
     "only-gpu" => gpu::only_gpu,
     "gpu-drives-display" => gpu::gpu_drives_display,
     "device-dead" => gpu::device_dead,
+    "gpu-not-translated" => iommu::gpu_not_translated,
     "reserved-region-direct" => group::reserved_region_direct,
     "group-two-gpus" => group::group_two_gpus,
     "group-shared" => group::group_shared,

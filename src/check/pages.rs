@@ -40,6 +40,7 @@ pages![
     "gpu-driver-in-initramfs",
     "gpu-drives-display",
     "gpu-no-outputs",
+    "gpu-not-translated",
     "group-bridge-driver",
     "group-shared",
     "group-two-gpus",

@@ -15,8 +15,10 @@ pub fn inside_vm(case: &Case<'_>) -> Vec<Found> {
     let flag = case.host.cpu.present().is_some_and(|cpu| cpu.hypervisor);
     let evidence = if flag {
         Evidence::new(CPUINFO, "flag `hypervisor`")
-    } else {
+    } else if case.host.firmware.system_vendor.as_ref() == Some(&name) {
         Evidence::new("sys/class/dmi/id/sys_vendor", name)
+    } else {
+        Evidence::new("sys/class/dmi/id/product_name", name)
     };
     if case.host.iommu.enabled() == Some(true) {
         let text = "This system is itself a virtual machine, with an IOMMU given to it by the outer hypervisor. \
@@ -198,16 +200,27 @@ pub fn interrupt_remapping_off(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let off = case.active.list_value("intremap").contains(&"off");
-    let remaps = &host.iommu.interrupt_remapping;
-    let evidence = match (off, remaps) {
-        (true, _) => Evidence::new("proc/cmdline", "intremap=off"),
-        (false, Observed::Present(false)) => {
-            Evidence::new("proc/interrupts", "no chip name begins with IR-")
+    let word = || Evidence::new("proc/cmdline", "intremap=off");
+    let evidence = match &host.iommu.interrupt_remapping {
+        Observed::Present(false) => {
+            vec![Evidence::new("proc/interrupts", "no chip name begins with IR-")]
         }
+        Observed::Absent | Observed::Unreadable(_) if off => Vec::new(),
         _ => return Vec::new(),
     };
-    vec![Found::warning("Interrupts are not remapped. VFIO refuses such a host unless it is told to trust the guest with the host's interrupts.", evidence)
-        .manual("Take intremap=off away, update the firmware, and switch x2APIC on in its setup. passthru does not set allow_unsafe_interrupts.")]
+    let mut evidence = evidence.into_iter().chain(off.then(word));
+    let Some(first) = evidence.next() else { return Vec::new() };
+    let options = &host.kernel.unsafe_options;
+    let trusted = options.iter().find(|path| path.ends_with("/allow_unsafe_interrupts"));
+    let found = match trusted {
+        Some(path) => Found::warning("Interrupts are not remapped, and VFIO is told to trust guests with the host's interrupts all the same.", first)
+            .and_all(evidence)
+            .and(Evidence::new(path.clone(), "Y")),
+        None => Found::blocker("Interrupts are not remapped. VFIO refuses such a host unless it is told to trust the guest with the host's interrupts.", first)
+            .and_all(evidence)
+            .liftable(),
+    };
+    vec![found.manual("Take intremap=off away, update the firmware, and switch x2APIC on in its setup. passthru does not set allow_unsafe_interrupts.")]
 }
 
 /// `unsafe-vfio-option`: An option makes VFIO unsafe.
