@@ -1,7 +1,7 @@
 //! `check`: the answer for one card.
 
 use super::{Answer, open_root};
-use crate::check::{Case, Desired, Selection, Verdict};
+use crate::check::{Case, Desired, Finding, Report, Selection, Severity, Verdict};
 use crate::cli::Global;
 use crate::document::CheckDocument;
 use crate::error::Error;
@@ -37,6 +37,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let case = Case::new(&host, &desired);
     refuse_unknown_gpu(&case)?;
     let report = crate::check::run(&case);
+    say_what_stays(&report, &desired.allow, ui);
     let verdict = report.verdict;
     let document = CheckDocument::of(&case, report, Vec::new());
     show(&document, global, ui)?;
@@ -76,6 +77,24 @@ pub fn refuse_unknown_gpu(case: &Case<'_>) -> Result<(), Error> {
     let cards: Vec<String> = cards.map(|device| case.host.describe(device)).collect();
     Err(Error::new(format!("no GPU of this machine fits `{named}`"))
         .hint(format!("There are: {}.", cards.join("; "))))
+}
+
+/// `--allow` lifts blockers that are left to the user; of any other finding it is said that
+/// nothing changes.
+pub fn say_what_stays(report: &Report, codes: &[String], ui: &Ui) {
+    let asked = |finding: &&Finding| codes.iter().any(|code| code == finding.code);
+    let mut seen = Vec::new();
+    for finding in report.findings.iter().filter(asked).filter(|finding| !finding.allowed) {
+        if seen.contains(&finding.code) {
+            continue;
+        }
+        seen.push(finding.code);
+        let why = match finding.severity {
+            Severity::Blocker => "this blocker cannot be lifted",
+            Severity::Warning | Severity::Note => "it blocks nothing",
+        };
+        ui.status(&format!("--allow {} changes nothing: {why}.", finding.code));
+    }
 }
 
 /// `--allow` takes codes that exist.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::check::{could_look, known_codes, refuse_unknown_gpu, show};
+use super::check::{could_look, known_codes, refuse_unknown_gpu, say_what_stays, show};
 use super::{Answer, open_root};
 use crate::check::{Case, Desired, IdsIn};
 use crate::cli::Global;
@@ -71,6 +71,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let case = Case::new(&host, &desired);
     refuse_unknown_gpu(&case)?;
     let report = crate::check::run(&case);
+    say_what_stays(&report, &desired.allow, ui);
     match crate::plan::plan(&case, &report) {
         Ok(plan) => {
             let document = PlanDocument::of(&case, &report, plan);
