@@ -138,6 +138,9 @@ pub struct GroupDevice {
     pub revision: Option<u8>,
     /// The driver that has it.
     pub driver: Option<String>,
+    /// Class and name as lspci on this host has them.
+    #[serde(skip)]
+    pub lspci: (String, String),
 }
 
 /// A card.
@@ -388,6 +391,10 @@ fn groups(host: &Host) -> Vec<Group> {
                 name: host.names.device(member.id),
                 revision: member.revision.present().copied(),
                 driver: member.driver.clone(),
+                lspci: (
+                    host.names.as_lspci().class(member.class),
+                    host.names.as_lspci().device(member.id),
+                ),
             });
         }
     }

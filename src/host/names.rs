@@ -21,6 +21,8 @@ const COMPILED: &str = include_str!(concat!(env!("OUT_DIR"), "/pci.ids"));
 /// The names that the functions of one host need.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Names {
+    /// Names of the host's own list alone, where it has one.
+    own: Option<Box<Names>>,
     vendors: BTreeMap<u16, String>,
     devices: BTreeMap<PciId, String>,
     bases: BTreeMap<u8, String>,
@@ -33,6 +35,7 @@ impl Names {
         let mut names = Self::default();
         for path in LISTS {
             if root.extract(path, |list| names.take(list, devices)).is_present() {
+                names.own = Some(Box::new(names.clone()));
                 break;
             }
         }
@@ -71,6 +74,11 @@ impl Names {
             }
         }
         lines.used
+    }
+
+    /// The names that lspci on this host would show: it knows its own list only.
+    pub fn as_lspci(&self) -> &Self {
+        self.own.as_deref().unwrap_or(self)
     }
 
     /// Vendor and device, as lspci writes them: `Vendor Device name`.
