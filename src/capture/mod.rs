@@ -32,7 +32,12 @@ fn names(root: &Sysroot) -> mask::Names {
         let (name, id) = (fields.next()?, fields.nth(1)?.parse::<u32>().ok()?);
         (1000..60000).contains(&id).then(|| name.to_owned())
     });
-    mask::Names { host, users: users.collect() }
+    let release = root.line("proc/sys/kernel/osrelease").into_present().unwrap_or_default();
+    let os = ["etc/os-release", "usr/lib/os-release"]
+        .iter()
+        .find_map(|path| root.text(path).into_present())
+        .unwrap_or_default();
+    mask::Names { host, users: users.collect(), system: format!("{release}\n{os}") }
 }
 
 fn header(host: &Host) -> Vec<String> {

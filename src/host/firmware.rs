@@ -204,22 +204,29 @@ fn load_option_path(option: &[u8]) -> Option<String> {
     }
 }
 
-/// A variable without the partition that a boot entry names: of a Boot#### variable only the
-/// file path is kept, behind an empty description.
-pub fn without_partitions(path: &str, bytes: &[u8]) -> Vec<u8> {
+/// A variable without the partition that a boot entry names, its text passed through `mask`:
+/// of a Boot#### variable only the file path is kept, behind an empty description.
+pub fn masked_variable(path: &str, bytes: &[u8], mask: impl FnOnce(&str) -> String) -> Vec<u8> {
     let name = path.rsplit('/').next().unwrap_or_default();
+    let Some((attributes, value)) = bytes.split_at_checked(4) else { return bytes.to_vec() };
     let is_entry = name.len() > 9
         && name.starts_with("Boot")
         && name[4..8].bytes().all(|b| b.is_ascii_hexdigit());
-    let Some(file) = bytes.get(4..).filter(|_| is_entry).map(load_option_path) else {
-        return bytes.to_vec();
+    let wide = |text: &str| -> Vec<u8> {
+        text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
     };
-    let wide: Vec<u8> =
-        file.unwrap_or_default().encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
-    let length = u16::try_from(wide.len() + 4).unwrap_or(4).to_le_bytes();
-    let mut out = bytes[..4].to_vec();
-    out.extend([1, 0, 0, 0, 0, 0, 0, 0, 4, 4, length[0], length[1]]);
-    out.extend(wide);
+    let mut out = attributes.to_vec();
+    if is_entry {
+        let file = wide(&mask(&load_option_path(value).unwrap_or_default()));
+        let length = u16::try_from(file.len() + 4).unwrap_or(4).to_le_bytes();
+        out.extend([1, 0, 0, 0, 0, 0, 0, 0, 4, 4, length[0], length[1]]);
+        out.extend(file);
+    } else if name.ends_with(LOADER) {
+        // Entries of boot loaders are often named after the machine.
+        out.extend(wide(&mask(&utf16(value))));
+    } else {
+        return bytes.to_vec();
+    }
     out
 }
 
@@ -251,5 +258,21 @@ mod tests {
             let _ = load_option_path(&option[..cut]);
         }
         assert_eq!(load_option_path(&[0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0]), None);
+    }
+
+    #[test]
+    fn a_variable_keeps_only_masked_text() {
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let path = format!("{EFIVARS}/LoaderEntrySelected-{LOADER}");
+        let bytes = [&[6, 0, 0, 0][..], &wide("falcon.conf\0")].concat();
+        let masked = masked_variable(&path, &bytes, |text| text.replace("falcon", "host"));
+        assert_eq!(utf16(&masked[4..]), "host.conf");
+        assert_eq!(masked[..4], bytes[..4]);
+        let other = format!("{EFIVARS}/BootCurrent-{GLOBAL}");
+        assert_eq!(
+            masked_variable(&other, &[6, 0, 0, 0, 2, 0], |_| String::new()),
+            [6, 0, 0, 0, 2, 0]
+        );
+        assert_eq!(masked_variable(&path, &[6], |_| String::new()), [6]);
     }
 }

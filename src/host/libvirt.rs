@@ -3,6 +3,8 @@
 use super::pci::PciAddress;
 use crate::sys::{Observed, Sysroot};
 
+/// Where libvirt keeps its machines.
+pub const DOMAINS: &str = "etc/libvirt/qemu/";
 const AUTOSTART: &str = "etc/libvirt/qemu/autostart";
 
 /// A machine that is started at boot.
@@ -27,6 +29,14 @@ pub fn read_autostart(root: &Sysroot) -> Observed<Vec<Domain>> {
         });
         domains.collect()
     })
+}
+
+/// A domain without anything but its host devices: passwords, serial numbers, paths and MAC
+/// addresses stand in the rest.
+pub fn only_hostdevs(xml: &str) -> String {
+    let parts = xml.split("<hostdev").skip(1).filter_map(|part| part.split_once("</hostdev>"));
+    let devices: String = parts.map(|(body, _)| format!("<hostdev{body}</hostdev>\n")).collect();
+    format!("<domain>\n{devices}</domain>\n")
 }
 
 /// Addresses in `<hostdev type='pci'><source><address …/>`.
@@ -81,5 +91,7 @@ mod tests {
         let found: Vec<String> = hostdevs(xml).iter().map(ToString::to_string).collect();
         assert_eq!(found, ["0000:07:00.1"]);
         assert!(hostdevs("<hostdev type='pci'").is_empty());
+        assert_eq!(hostdevs(&only_hostdevs(xml)), hostdevs(xml));
+        assert_eq!(only_hostdevs(&only_hostdevs(xml)), only_hostdevs(xml));
     }
 }

@@ -333,7 +333,7 @@ mod tests {
         for (text, want) in [
             ("", TreeError::NotATree),
             ("passthru-tree 1\n  |x", line(2, "text that belongs to no file", "  |x")),
-            ("passthru-tree 1\na base64:\n  +!", line(0, "damaged base64 content", "end of file")),
+            ("passthru-tree 1\na base64:\n  +!", line(3, "damaged base64 content", "end of file")),
             (
                 "passthru-tree 1\n../a = x",
                 line(2, "a path that is not plain and relative", "../a = x"),

@@ -45,7 +45,8 @@ impl Tree {
             }
         }
         if let Some(done) = block.take() {
-            let end = |reason| TreeError::Line { line: 0, reason, text: "end of file".into() };
+            let line = text.lines().count();
+            let end = |reason| TreeError::Line { line, reason, text: "end of file".into() };
             done.close(&mut tree).map_err(end)?;
         }
         Ok(tree)
