@@ -5,6 +5,7 @@ use super::finding::{Evidence, Found};
 use crate::host::gpu::Role;
 use crate::host::pci::PciDevice;
 use crate::host::selected::{self, BIND, IdList};
+use crate::host::uses::Use;
 
 fn driver_of(device: &PciDevice) -> String {
     device.driver.clone().unwrap_or_else(|| "no driver".to_owned())
@@ -86,34 +87,90 @@ pub fn foreign_device_on_vfio(case: &Case<'_>) -> Vec<Found> {
     found.collect()
 }
 
-/// Configured ids match something that is no part of a graphics card and that the host uses.
+/// Ids match something that the host uses: no part of a graphics card, or a part of the one
+/// that shows its picture.
 pub fn ids_name_host_device(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let lists = [
-        selected::active_ids(host, &case.active),
-        selected::configured_ids(host, &case.configured),
+        (selected::configured_ids(host, &case.configured), NextBoot::Gets),
+        (selected::active_ids(host, &case.active), NextBoot::MayNot),
     ];
+    let card_of =
+        |d: &PciDevice| host.gpus.cards.iter().find(|gpu| gpu.functions.contains(&d.address));
     let mut seen = Vec::new();
     let mut found = Vec::new();
-    for list in lists.into_iter().flatten() {
-        let on_card =
-            |d: &PciDevice| host.gpus.cards.iter().any(|gpu| gpu.functions.contains(&d.address));
-        let hit = host.devices().iter().filter(|d| list.takes(d) && !d.on_vfio() && !on_card(d));
-        for device in hit.filter(|d| d.driver.is_some()) {
-            if !seen.contains(&device.address) {
-                seen.push(device.address);
-                let detail = format!(
-                    "The ids given to vfio-pci name {}, which the host uses. Where vfio-pci loads early enough, the host loses it.",
-                    host.describe(device)
-                );
-                found.push(Found::warning(detail, at(&list)).and(driver(device)).manual(format!(
-                    "Take {} out of `ids={}` unless it is meant for a guest.",
-                    device.id, list.text
-                )));
+    for (list, next_boot) in lists {
+        let Some(list) = list.filter(|list| !is_replaced(case, list)) else { continue };
+        for device in host.devices() {
+            let card = card_of(device);
+            let used = !device.on_vfio()
+                && device.driver.is_some()
+                && !case.is_own(device)
+                && card.is_none_or(|gpu| gpu.role == Role::Host);
+            if !used || !list.takes(device) || seen.contains(&device.address) {
+                continue;
             }
+            seen.push(device.address);
+            let detail = format!(
+                "The ids given to vfio-pci name {}, which the host uses. Where vfio-pci loads early enough, the host loses it.",
+                host.describe(device)
+            );
+            // Without an IOMMU vfio-pci binds nothing. Where there is one, the plan has
+            // vfio-pci load first, so that what was a slip without consequences takes the device.
+            let no_iommu =
+                host.firmware.iommu_table.is_absent() && host.iommu.enabled() == Some(false);
+            let vital = card.is_some() || is_vital(case, device, &list);
+            let blocks = vital && next_boot == NextBoot::Gets && case.gpu().is_some() && !no_iommu;
+            let one = if blocks {
+                Found::blocker(detail, at(&list))
+            } else {
+                Found::warning(detail, at(&list))
+            };
+            found.push(one.and(driver(device)).manual(format!(
+                "Take {} out of `ids={}` in /{} unless it is meant for a guest.",
+                device.id, list.text, list.path
+            )));
         }
     }
     found
+}
+
+/// What the host cannot do without: a mounted disk, its only live network, its last USB
+/// controller with a driver.
+fn is_vital(case: &Case<'_>, device: &PciDevice, list: &IdList) -> bool {
+    let host = case.host;
+    let stays = |other: &PciDevice| {
+        !list.takes(other) && !case.is_own(other) && !other.on_vfio() && other.driver.is_some()
+    };
+    let is_up = |one: &Use| matches!(one, Use::Network { up: true, .. });
+    let stays_up = || {
+        host.uses.all().any(|(address, one)| is_up(one) && host.device(address).is_some_and(stays))
+    };
+    let usb = |one: &PciDevice| one.class.code() == 0x0c03;
+    let lost = |one: &Use| match one {
+        Use::Disk { mounted, .. } => !mounted.is_empty(),
+        Use::Network { up, .. } => *up && !stays_up(),
+        Use::Keyboard => false, // known only with its controller, which counts below
+    };
+    host.uses.of(device.address).iter().any(lost)
+        || (usb(device) && !host.devices().iter().any(|other| usb(other) && stays(other)))
+}
+
+/// Whether a list is what the next boot will give vfio-pci.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NextBoot {
+    Gets,
+    MayNot,
+}
+
+/// A list of the card's own ids on the command line: the plan puts its own selection there
+/// instead. Lists in modprobe.d belong to the user and stay.
+fn is_replaced(case: &Case<'_>, list: &IdList) -> bool {
+    let functions = case.functions();
+    let own = |id: &str| functions.iter().any(|function| id.starts_with(&function.id.to_string()));
+    list.line.is_none()
+        && list.text.to_lowercase().split(',').all(own)
+        && !functions.iter().all(|function| function.on_vfio())
 }
 
 /// Selected for vfio-pci at this boot.

@@ -82,12 +82,19 @@ impl Binding {
         }
     }
 
-    /// Ids that the list has already, then those of the card that are missing.
+    /// Ids that the list has already, then those of the card that are missing. A short id of
+    /// the card would take other devices too where the method is the long form.
     pub fn merged_ids(&self, case: &Case<'_>) -> Vec<String> {
         let known = selected::configured_ids(case.host, &case.configured);
+        let own = case.functions();
+        let too_short = |id: &str| {
+            self.method == Method::SubsystemId
+                && own.iter().any(|function| id.eq_ignore_ascii_case(&function.id.to_string()))
+        };
         let mut merged: Vec<String> = known
             .map(|list| {
-                list.text.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect()
+                let kept = list.text.split(',').filter(|id| !id.is_empty() && !too_short(id));
+                kept.map(str::to_owned).collect()
             })
             .unwrap_or_default();
         for id in &self.ids {

@@ -373,7 +373,10 @@ fn compare(ask: impl Fn(&str, Option<&str>) -> Said) {
             }
         }
     }
-    println!("{table}");
+    #[expect(clippy::print_stdout, reason = "shown with --nocapture")]
+    {
+        println!("{table}");
+    }
     assert!(differences.is_empty(), "{table}\n\n{differences}");
 }
 
@@ -431,5 +434,61 @@ fn drivers_are_those_that_lspci_shows() {
             let _ = writeln!(said, "{} {driver}", text(&device["address"]));
         }
         assert_eq!(said, truth, "{name}");
+    }
+}
+
+/// The published guide names the host's card as the one to isolate. With vfio-pci first in the
+/// initramfs, that list takes the host's display away.
+#[test]
+fn a_list_that_names_the_hosts_card_is_refused_not_built_upon() {
+    for path in ["etc/modprobe.d/vfio.conf", "boot/loader/entries/arch.conf"] {
+        for ids in ["1002:73df,1002:ab28", "1002:73ff,1002:ab28,1002:73df"] {
+            let machine = Machine::new("z490-arch");
+            let machine = match path.starts_with("etc") {
+                true => machine.write(path, format!("options vfio-pci ids={ids}\n")),
+                false => machine.replace(path, "iommu=pt", &format!("iommu=pt vfio-pci.ids={ids}")),
+            };
+            let plan = machine.run(&["--json", "plan"]);
+            assert_eq!(
+                (plan.code, text(&plan.json()["verdict"]).as_str()),
+                (1, "blocked"),
+                "{path}"
+            );
+            let raised = machine.findings(&[]);
+            let wanted = ("ids-name-host-device".to_owned(), "blocker".to_owned());
+            assert!(raised.contains(&wanted), "{path} {ids}: {raised:?}");
+        }
+    }
+}
+
+/// The guide's own list is right about the card and takes the sound of both.
+#[test]
+fn a_list_of_shared_ids_gives_way_on_the_command_line_and_blocks_in_modprobe() {
+    let ids = "1002:73ff,1002:ab28";
+    let replaced = Machine::new("z490-arch").replace(
+        "boot/loader/entries/arch.conf",
+        "iommu=pt",
+        &format!("iommu=pt vfio-pci.ids={ids}"),
+    );
+    let plan = replaced.run(&["--json", "plan"]);
+    assert_eq!(plan.code, 0, "{}", plan.stdout);
+    let removed = texts(&plan.json()["kernel_parameters"]["remove"]);
+    assert_eq!(removed, [format!("vfio-pci.ids={ids}")]);
+    let blocked = Machine::new("z490-arch")
+        .write("etc/modprobe.d/vfio.conf", format!("options vfio-pci ids={ids}\n"));
+    assert_eq!(blocked.run(&["plan"]).code, 1);
+}
+
+/// One of two USB controllers may be meant for the guest; the last one cannot.
+#[test]
+fn a_list_that_names_the_last_usb_controller_is_refused() {
+    for (ids, code) in [("8086:a12f", 0), ("8086:a12f,1b21:1242", 1)] {
+        let machine = Machine::new("h170-mint-turing").replace(
+            "etc/default/grub",
+            "iommu=pt",
+            &format!("iommu=pt vfio-pci.ids={ids}"),
+        );
+        assert_eq!(machine.run(&["plan"]).code, code, "{ids}");
+        assert!(machine.findings(&[]).iter().any(|(found, _)| found == "ids-name-host-device"));
     }
 }
