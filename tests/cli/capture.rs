@@ -328,7 +328,7 @@ fn read_or_refused(text: &[u8], file: &Path, what: &str) -> i32 {
         2 => {
             let named = output.stderr.contains("line ") || output.stderr.contains("the first line");
             // Without the list of functions, or with text that is none, there is no answer either.
-            let no_answer = ["the PCI functions cannot be read", "not a passthru capture"];
+            let no_answer = ["cannot read the PCI functions", "not a passthru capture"];
             assert!(
                 named || no_answer.iter().any(|reason| output.stderr.contains(reason)),
                 "{what}: {}",
@@ -345,7 +345,7 @@ fn read_or_refused(text: &[u8], file: &Path, what: &str) -> i32 {
 fn a_capture_cut_at_any_line_is_read_or_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("capture");
-    let text = std::fs::read_to_string(project().join("hosts/qemu-noiommu.tree")).unwrap();
+    let text = std::fs::read_to_string(project().join("hosts/vm-firecracker.tree")).unwrap();
     let mut end = 0;
     for (index, line) in text.split_inclusive('\n').enumerate() {
         read_or_refused(&text.as_bytes()[..end], &file, &format!("before line {}", index + 1));
@@ -378,6 +378,9 @@ fn a_capture_with_wrong_bytes_is_read_or_refused() {
                 2 => b" {}=:|>-/%0"[next() % 11],
                 _ => damaged[at] ^ (1 << (next() % 7)),
             };
+        }
+        if next() % 3 == 0 {
+            damaged.truncate(next() % damaged.len());
         }
         codes.insert(read_or_refused(&damaged, &file, &format!("round {round}")));
     }
