@@ -65,6 +65,11 @@ impl Gpu {
     pub fn connected(&self) -> impl Iterator<Item = &str> {
         self.connectors.iter().filter(|c| c.connected == Some(true)).map(|c| c.name.as_str())
     }
+
+    /// It shows a picture now, as far as the kernel knows.
+    pub fn shows_picture(&self) -> bool {
+        self.connected().next().is_some() || self.boot_framebuffer.is_some()
+    }
 }
 
 /// All cards, and management displays apart from them.
