@@ -21,8 +21,7 @@ fn clues(host: &Host) -> Vec<Evidence> {
 /// `bootloader-conflict`: The signs disagree about which boot loader is in use.
 pub fn bootloader_conflict(case: &Case<'_>) -> Vec<Found> {
     let mut evidence = clues(case.host).into_iter();
-    let (BootloaderKind::Unknown, Some(first)) = (case.host.bootloader.kind, evidence.next())
-    else {
+    let (true, Some(first)) = (case.host.bootloader.disagree, evidence.next()) else {
         return Vec::new();
     };
     let text = "It is not clear which boot loader starts this system. A change to the wrong one would do nothing, silently.";
@@ -80,9 +79,7 @@ pub fn by_hand(host: &Host, parameters: &[String]) -> Option<String> {
 pub fn bootloader_manual(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
     let kind = host.bootloader.kind;
-    if case.gpu().is_none()
-        || (kind == BootloaderKind::Unknown && !host.bootloader.clues.is_empty())
-    {
+    if case.gpu().is_none() || host.bootloader.disagree {
         return Vec::new();
     }
     let Some(steps) = manual_steps(kind, host) else {

@@ -80,6 +80,8 @@ pub struct Bootloader {
     pub files: Vec<String>,
     /// What was found, strongest first.
     pub clues: Vec<Clue>,
+    /// Evidence of equal strength speaks for different loaders.
+    pub disagree: bool,
     /// Directory with `loader/`, where there is one: `boot`, `efi`, `boot/efi`.
     pub loader_dir: Option<String>,
 }
@@ -139,14 +141,26 @@ pub fn detect(files: &Files, firmware: &Firmware, cmdline: Option<&str>, os: &Os
     let mut clues = system_clues(files, os, cmdline);
     clues.extend(efi_clues(files, &firmware.efi));
     clues.extend(cmdline_clues(files, cmdline));
-    let strong = clues.first().map(|clue| clue.kind);
+    let strong = clues.clone();
     let weak = file_clues(files);
-    let kind = strong.unwrap_or_else(|| from_files(&weak, cmdline));
+    let plausible = match strong.first() {
+        Some(first) if is_system(first.kind) => vec![first.kind],
+        Some(_) => {
+            let known = strong.iter().map(|clue| clue.kind);
+            distinct(known.filter(|kind| *kind != BootloaderKind::Unknown))
+        }
+        None => distinct(not_contradicted(&weak, cmdline)),
+    };
+    let kind = match plausible.as_slice() {
+        [kind] => *kind,
+        _ => BootloaderKind::Unknown,
+    };
     clues.extend(weak);
     Bootloader {
         kind,
         files: own_files(kind, files),
         clues,
+        disagree: plausible.len() > 1,
         loader_dir: loader_dir.map(|dir| (*dir).to_owned()),
     }
 }
@@ -278,18 +292,33 @@ fn file_clues(files: &Files) -> Vec<Clue> {
     clues
 }
 
-/// Files decide only where they all speak for one loader, and the command line does not
-/// contradict: a kernel that GRUB started has `BOOT_IMAGE=`.
-fn from_files(clues: &[Clue], cmdline: Option<&str>) -> BootloaderKind {
+/// Kinds that the system's own tool decides, whatever started it.
+fn is_system(kind: BootloaderKind) -> bool {
+    matches!(
+        kind,
+        BootloaderKind::RpmOstree | BootloaderKind::Nixos | BootloaderKind::ProxmoxBootTool
+    )
+}
+
+/// What files speak for, unless the command line contradicts: a kernel that GRUB started has
+/// `BOOT_IMAGE=`.
+fn not_contradicted<'a>(
+    clues: &'a [Clue],
+    cmdline: Option<&str>,
+) -> impl Iterator<Item = BootloaderKind> + 'a {
     let not_grub = cmdline.is_some_and(|line| !line.is_empty() && !line.contains("BOOT_IMAGE="));
     let is_grub = |kind| matches!(kind, BootloaderKind::Grub | BootloaderKind::GrubBls);
-    let mut kinds: Vec<BootloaderKind> =
-        clues.iter().map(|clue| clue.kind).filter(|kind| !(not_grub && is_grub(*kind))).collect();
-    kinds.dedup();
-    match kinds.as_slice() {
-        [kind] => *kind,
-        _ => BootloaderKind::Unknown,
+    clues.iter().map(|clue| clue.kind).filter(move |kind| !(not_grub && is_grub(*kind)))
+}
+
+fn distinct(kinds: impl Iterator<Item = BootloaderKind>) -> Vec<BootloaderKind> {
+    let mut all: Vec<BootloaderKind> = Vec::new();
+    for kind in kinds {
+        if !all.contains(&kind) {
+            all.push(kind);
+        }
     }
+    all
 }
 
 fn own_files(kind: BootloaderKind, files: &Files) -> Vec<String> {

@@ -6,6 +6,9 @@ use crate::config::NotUnderstood;
 use crate::config::assignments::{Assignments, evaluate};
 use crate::config::cmdline::{Cmdline, Parameter};
 
+/// The running kernel's command line.
+const RUNNING: &str = "proc/cmdline";
+
 /// One place that sets kernel parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -33,13 +36,14 @@ impl Configured {
             BootloaderKind::Grub => grub(host),
             BootloaderKind::SystemdBoot | BootloaderKind::GrubBls => entries(host),
             BootloaderKind::Kernelstub => kernelstub(host),
-            _ => Self::default(),
+            _ => running(host),
         }
     }
 
     /// True where the configuration was found and all of it is understood.
     pub fn is_known(&self) -> bool {
-        !self.sources.is_empty() && self.problems.is_empty()
+        let read = self.sources.iter().any(|source| source.path != RUNNING);
+        read && self.problems.is_empty()
     }
 
     /// True where it is known, and no word stands for others that the boot loader puts in its
@@ -63,9 +67,10 @@ impl Configured {
         self.words().any(|known| known == word)
     }
 
-    /// The place that has exactly this word.
+    /// The file that has exactly this word.
     pub fn source_of(&self, word: &str) -> Option<&Source> {
-        self.sources.iter().find(|source| source.words.iter().any(|known| known == word))
+        let files = self.sources.iter().filter(|source| source.path != RUNNING);
+        files.into_iter().find(|source| source.words.iter().any(|known| known == word))
     }
 
     /// The value that counts for a module parameter: the last one.
@@ -94,6 +99,15 @@ pub fn grub_reads_drop_ins(host: &Host) -> bool {
     match real {
         Some(text) => text.contains("default/grub.d"),
         None => host.files.below("etc/default/grub.d").next().is_some(),
+    }
+}
+
+/// Where the loader's own files are not read, what the running kernel got stands for them.
+fn running(host: &Host) -> Configured {
+    let words = words(host.command_line().unwrap_or_default());
+    Configured {
+        sources: vec![Source { path: RUNNING.to_owned(), name: "running kernel", words }],
+        problems: Vec::new(),
     }
 }
 

@@ -80,6 +80,7 @@ pub fn plan(case: &Case<'_>, report: &Report) -> Result<Plan, Refusal> {
         binding,
     };
     if is_as_wanted(case, &plan) {
+        plan.kernel_parameters = ParameterChange::default();
         return Ok(plan);
     }
     let by_hand = by_hand(case, &plan);
@@ -90,8 +91,8 @@ pub fn plan(case: &Case<'_>, report: &Report) -> Result<Plan, Refusal> {
     Ok(plan)
 }
 
-/// The card is on vfio-pci, selected by what is configured, with all parameters in place, and
-/// none of our own files are there to keep up.
+/// The card is on vfio-pci, selected by what is configured, with the parameters in place that it
+/// needs (`iommu=pt` is a choice of speed), and no files of ours are there to keep up.
 fn is_as_wanted(case: &Case<'_>, plan: &Plan) -> bool {
     let functions = case.functions();
     let ids = crate::host::selected::configured_ids(case.host, &case.configured);
@@ -101,16 +102,20 @@ fn is_as_wanted(case: &Case<'_>, plan: &Plan) -> bool {
     on_vfio
         && selected
         && untouched
-        && plan.kernel_parameters.is_empty()
+        && plan.kernel_parameters.remove.is_empty()
+        && plan.kernel_parameters.add.iter().all(|word| word == "iommu=pt")
         && !case.desired.ignore_msrs
 }
 
 /// Steps that this program does not take on this host.
 fn by_hand(case: &Case<'_>, plan: &Plan) -> Vec<String> {
-    let words: Vec<String> = plan.kernel_parameters.add.clone();
-    let loader =
-        bootloader_by_hand(case.host, &words).filter(|_| !plan.kernel_parameters.is_empty());
-    loader.into_iter().chain(initramfs::by_hand(case.host, &plan.binding)).collect()
+    let change = &plan.kernel_parameters;
+    let add = bootloader_by_hand(case.host, &change.add);
+    let remove = format!("take out {} in the same place", change.remove.join(" "));
+    let manual = add.is_some() && !change.is_empty();
+    let add = add.filter(|_| manual && !change.add.is_empty());
+    let remove = (manual && !change.remove.is_empty()).then_some(remove);
+    add.into_iter().chain(remove).chain(initramfs::by_hand(case.host, &plan.binding)).collect()
 }
 
 fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotEdit> {
