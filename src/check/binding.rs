@@ -91,9 +91,10 @@ pub fn foreign_device_on_vfio(case: &Case<'_>) -> Vec<Found> {
 /// that shows its picture.
 pub fn ids_name_host_device(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
+    let active = selected::active_ids(host, &case.active);
     let lists = [
         (selected::configured_ids(host, &case.configured), NextBoot::Gets),
-        (selected::active_ids(host, &case.active), NextBoot::MayNot),
+        (active.clone(), NextBoot::MayNot),
     ];
     let card_of =
         |d: &PciDevice| host.gpus.cards.iter().find(|gpu| gpu.functions.contains(&d.address));
@@ -126,7 +127,9 @@ pub fn ids_name_host_device(case: &Case<'_>) -> Vec<Found> {
             } else {
                 Found::warning(detail, at(&list))
             };
-            found.push(one.and(driver(device)).manual(format!(
+            let also = active.as_ref().filter(|also| also.path != list.path && also.takes(device));
+            let one = one.and_all(also.map(at)).and(driver(device));
+            found.push(one.manual(format!(
                 "Take {} out of `ids={}` in /{} unless it is meant for a guest.",
                 device.id, list.text, list.path
             )));
