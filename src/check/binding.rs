@@ -54,12 +54,13 @@ pub fn id_shared(case: &Case<'_>) -> Vec<Found> {
     } else {
         Found::warning(detail, evidence(own))
     };
-    vec![
+    let found =
+        found.and(evidence(first)).and_all(pairs.iter().skip(1).map(|(_, other)| evidence(other)));
+    vec![if all_on_vfio {
         found
-            .and(evidence(first))
-            .and_all(pairs.iter().skip(1).map(|(_, other)| evidence(other)))
-            .planned("The plan selects the card by subsystem ids or by address instead."),
-    ]
+    } else {
+        found.planned("The plan selects the card by subsystem ids or by address instead.")
+    }]
 }
 
 /// A function of a card that the host uses has been taken by vfio-pci.

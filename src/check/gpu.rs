@@ -132,8 +132,15 @@ pub fn gpu_boot_display(case: &Case<'_>) -> Vec<Found> {
     if !gpu.boot_display {
         return Vec::new();
     }
-    vec![Found::warning("The firmware starts with its picture on this card, so its ROM was run at boot and everything before the host's driver shows there.", Evidence::new(format!("{}/boot_vga", display.path()), "1"))
-        .manual("Choose the other card as primary display in the firmware setup.")]
+    let found = Found::warning(
+        "The firmware starts with its picture on this card, so its ROM was run at boot and everything before the host's driver shows there.",
+        Evidence::new(format!("{}/boot_vga", display.path()), "1"),
+    );
+    vec![if case.other_cards().next().is_some() {
+        found.manual("Choose the other card as primary display in the firmware setup.")
+    } else {
+        found
+    }]
 }
 
 /// `framebuffer-on-gpu`: The boot framebuffer or the console sits on the guest's card.
@@ -148,8 +155,15 @@ pub fn framebuffer_on_gpu(case: &Case<'_>) -> Vec<Found> {
         (None, Some(name)) => Evidence::new(format!("sys/class/graphics/{name}"), "on this card"),
         (None, None) => return Vec::new(),
     };
-    vec![Found::warning("The console draws on this card. vfio-pci takes a VGA card from the firmware's frame buffer by itself on kernels from 6.0 on; older ones need the primary display moved.", evidence)
-        .manual("Move the primary display to the other card in the firmware setup.")]
+    let found = Found::warning(
+        "The console draws on this card. vfio-pci takes a VGA card from the firmware's frame buffer by itself on kernels from 6.0 on; older ones need the primary display moved.",
+        evidence,
+    );
+    vec![if case.other_cards().next().is_some() {
+        found.manual("Move the primary display to the other card in the firmware setup.")
+    } else {
+        found
+    }]
 }
 
 /// `host-gpu-no-monitor`: No monitor is connected to the host's card.

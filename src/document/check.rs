@@ -50,7 +50,7 @@ impl CheckDocument {
         Self {
             schema: Schema { name: "check", version: 1 },
             gpu: case.gpu().map(|gpu| gpu.address),
-            name: case.display().map(|display| case.host.names.device(display.id)),
+            name: case.display().map(|display| case.host.named(display)),
             verdict: report.verdict,
             functions: case.functions().iter().map(|function| function.address).collect(),
             kernel_parameters: binding.as_ref().map(|binding| ParameterChange::of(case, binding)),

@@ -108,10 +108,7 @@ impl PlanDocument {
         Self {
             schema: Schema { name: "plan", version: 1 },
             gpu: plan.gpu,
-            name: case
-                .display()
-                .map(|display| case.host.names.device(display.id))
-                .unwrap_or_default(),
+            name: case.display().map(|display| case.host.named(display)).unwrap_or_default(),
             functions: plan.functions,
             remarks: remarks(case, plan.binding.method, report),
             binding: plan.binding,

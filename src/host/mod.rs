@@ -152,7 +152,13 @@ impl Host {
 
     /// Name of a function, with its address in front, as messages show it.
     pub fn describe(&self, device: &PciDevice) -> String {
-        format!("{} {}", device.address, self.names.device(device.id))
+        format!("{} {}", device.address, self.named(device))
+    }
+
+    /// Name of a function; one that no list names is told by its id.
+    pub fn named(&self, device: &PciDevice) -> String {
+        let name = self.names.device(device.id);
+        if name.ends_with("Device") { format!("{name} [{}]", device.id) } else { name }
     }
 
     /// The kernel command line, if it was read.

@@ -229,22 +229,29 @@ pub fn image_unchanged(edits: &Edits<'_>) -> bool {
 
 /// What has to be done by hand where the generator is none that passthru sets up.
 pub fn by_hand(host: &Host, binding: &Binding) -> Option<String> {
-    let early = match binding.method {
-        Method::Address => {
-            "; the card is selected by address, for which this tool has no hook of passthru"
-        }
-        Method::Id | Method::SubsystemId => "",
-    };
-    match host.initramfs.kind {
-        InitramfsKind::Booster => Some(format!(
-            "add `modules_force_load: vfio_pci,vfio,vfio_iommu_type1` to /etc/booster.yaml and run /usr/lib/booster/regenerate_images{early}"
-        )),
-        InitramfsKind::Nixos => Some(format!(
-            "set boot.initrd.kernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ] in configuration.nix{early}"
-        )),
-        InitramfsKind::Unknown => {
-            Some(format!("have the initramfs load vfio_pci before the card's driver{early}"))
-        }
-        _ => None,
+    let known = matches!(
+        host.initramfs.kind,
+        InitramfsKind::Mkinitcpio | InitramfsKind::Dracut | InitramfsKind::InitramfsTools
+    );
+    if known {
+        return None;
     }
+    if binding.method == Method::Address {
+        return Some(
+            "only its address tells this card apart, and for that the initramfs needs a hook, which passthru has for \
+             mkinitcpio, dracut and initramfs-tools: use one of these"
+                .to_owned(),
+        );
+    }
+    let step = match host.initramfs.kind {
+        InitramfsKind::Booster => {
+            "add `modules_force_load: vfio_pci,vfio,vfio_iommu_type1` to /etc/booster.yaml and run \
+             /usr/lib/booster/regenerate_images"
+        }
+        InitramfsKind::Nixos => {
+            "set boot.initrd.kernelModules = [ \"vfio_pci\" \"vfio\" \"vfio_iommu_type1\" ] in configuration.nix"
+        }
+        _ => "have the initramfs load vfio_pci before the card's driver",
+    };
+    Some(step.to_owned())
 }

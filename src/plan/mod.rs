@@ -109,13 +109,29 @@ fn is_as_wanted(case: &Case<'_>, plan: &Plan) -> bool {
 
 /// Steps that this program does not take on this host.
 fn by_hand(case: &Case<'_>, plan: &Plan) -> Vec<String> {
-    let change = &plan.kernel_parameters;
-    let add = bootloader_by_hand(case.host, &change.add);
+    if let Some(image) = initramfs::by_hand(case.host, &plan.binding) {
+        // Without a hook in the image nothing would read the word that selects by address.
+        if plan.binding.method == Method::Address {
+            return vec![image];
+        }
+        return loader_by_hand(case, &plan.kernel_parameters).into_iter().chain([image]).collect();
+    }
+    let mut steps = loader_by_hand(case, &plan.kernel_parameters);
+    if !steps.is_empty() {
+        steps.push(
+            "then run `passthru plan` again: it plans the other files once these words are there"
+                .to_owned(),
+        );
+    }
+    steps
+}
+
+fn loader_by_hand(case: &Case<'_>, change: &ParameterChange) -> Vec<String> {
+    let Some(add) = bootloader_by_hand(case.host, &change.add) else { return Vec::new() };
     let remove = format!("take out {} in the same place", change.remove.join(" "));
-    let manual = add.is_some() && !change.is_empty();
-    let add = add.filter(|_| manual && !change.add.is_empty());
-    let remove = (manual && !change.remove.is_empty()).then_some(remove);
-    add.into_iter().chain(remove).chain(initramfs::by_hand(case.host, &plan.binding)).collect()
+    let add = (!change.add.is_empty()).then_some(add);
+    let remove = (!change.remove.is_empty()).then_some(remove);
+    add.into_iter().chain(remove).collect()
 }
 
 fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotEdit> {

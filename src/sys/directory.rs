@@ -45,14 +45,18 @@ impl Directory {
             Ok(dir) => Self(dir),
             Err(errno) => return failed(errno),
         };
-        dir.link_here(name)
+        match rustix::fs::readlinkat(&dir.0, name, Vec::new()) {
+            Ok(target) => Observed::Present(target.to_string_lossy().into_owned()),
+            Err(Errno::INVAL) => Observed::Absent, // there, but no link
+            Err(errno) => failed(errno),
+        }
     }
 
-    /// The target text of the link `name` in this very directory.
+    /// The target text of the attribute `name` in this very directory, which must be a link.
     pub fn link_here(&self, name: &str) -> Observed<String> {
         match rustix::fs::readlinkat(&self.0, name, Vec::new()) {
             Ok(target) => Observed::Present(target.to_string_lossy().into_owned()),
-            Err(Errno::INVAL) => Observed::Absent, // there, but no link
+            Err(Errno::INVAL) => Observed::Unreadable("it is no symbolic link".to_owned()),
             Err(errno) => failed(errno),
         }
     }

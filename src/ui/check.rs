@@ -43,6 +43,9 @@ fn heading(document: &CheckDocument, page: &Page) -> String {
             "configurable: nothing stands in the way that a change of configuration cannot solve.",
         ),
         Verdict::Blocked => (Tone::Bad, "blocked: see the blockers below."),
+        Verdict::Unknown if !document.candidates.is_empty() => {
+            (Tone::Caution, "unknown: several cards could be meant. Name one.")
+        }
         Verdict::Unknown => (Tone::Caution, "unknown: something that decides could not be told."),
     };
     let mut out = String::new();
@@ -60,12 +63,15 @@ fn heading(document: &CheckDocument, page: &Page) -> String {
     }
     if let Some(binding) = &document.binding {
         let functions: Vec<String> = binding.addresses.iter().map(ToString::to_string).collect();
-        let _ = writeln!(
-            out,
-            "Goes together: {}. Selected by {}.",
-            functions.join(", "),
-            binding.method.word()
-        );
+        if functions.len() > 1 {
+            let _ = writeln!(out, "Goes together: {}.", functions.join(", "));
+        }
+        let how = binding.method.word();
+        let _ = match document.verdict {
+            Verdict::Ready => writeln!(out, "Selected by {how}."),
+            Verdict::Configurable => writeln!(out, "To be selected by {how}."),
+            Verdict::Blocked | Verdict::Unknown => Ok(()),
+        };
     }
     out
 }
@@ -99,13 +105,12 @@ fn footer(document: &CheckDocument) -> String {
         out.push_str("`passthru explain CODE` tells more about each.\n");
     }
     match (document.verdict, &document.gpu) {
-        (Verdict::Configurable, Some(gpu)) => {
+        (Verdict::Configurable, Some(gpu)) if document.by_hand.is_empty() => {
             let _ = writeln!(out, "`passthru plan {gpu}` shows exactly what would change.");
         }
-        (Verdict::Unknown, None) => {
-            for gpu in &document.candidates {
-                let _ = writeln!(out, "`passthru check {gpu}`");
-            }
+        (Verdict::Unknown, None) if !document.candidates.is_empty() => {
+            let all: Vec<String> = document.candidates.iter().map(ToString::to_string).collect();
+            let _ = writeln!(out, "Write the address behind the command: {}.", all.join(", "));
         }
         _ => {}
     }

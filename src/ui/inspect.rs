@@ -10,6 +10,16 @@ use crate::host::gpu::Role;
 pub fn render(document: &InspectDocument, page: &Page) -> String {
     let mut out = String::new();
     for (label, value) in facts(document) {
+        if label == "Parameters" {
+            let text = page.wrap(&value, 12);
+            let _ = write!(
+                out,
+                "{} {}",
+                Tone::Heading.paint(&format!("{label:<11}")),
+                text.trim_start()
+            );
+            continue;
+        }
         let _ = writeln!(
             out,
             "{} {}",
@@ -51,7 +61,11 @@ fn facts(document: &InspectDocument) -> Vec<(&'static str, String)> {
     let iommu = &document.iommu;
     let state = match (iommu.enabled, iommu.off_because) {
         (Some(true), _) => format!("on, {} groups", iommu.groups.len()),
-        (Some(false), Some(why)) => format!("off ({why})"),
+        (Some(false), Some("firmware")) => "off in the firmware, or there is none".to_owned(),
+        (Some(false), Some("argument")) => "switched off by a kernel parameter".to_owned(),
+        (Some(false), Some("kernel-default")) => "off: this kernel wants to be asked".to_owned(),
+        (Some(false), Some("driver")) => "off: its driver made no groups".to_owned(),
+        (Some(false), Some(_)) => "no such hardware".to_owned(),
         (Some(false), None) => "off".to_owned(),
         (None, _) => unknown(),
     };

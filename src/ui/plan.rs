@@ -48,13 +48,14 @@ pub fn render(document: &PlanDocument, page: &Page) -> String {
 
 fn selection(document: &PlanDocument, functions: &[String]) -> String {
     let how = match document.binding.method {
-        Method::Id => "by id: no other device of this machine has one of them",
+        Method::Id => "by id: no other device of this machine has such an id",
         Method::SubsystemId => "by subsystem id: another device shares an id, but not the maker's",
         Method::Address => {
             "by address and id, in the initramfs, before any driver: another device shares an id"
         }
     };
-    format!("{} go to vfio-pci, selected {how}.", functions.join(", "))
+    let verb = if functions.len() == 1 { "goes" } else { "go" };
+    format!("{} {verb} to vfio-pci, selected {how}.", functions.join(", "))
 }
 
 fn file(change: &Change, page: &Page) -> String {
