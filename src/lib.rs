@@ -36,7 +36,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let ui = ui::Ui::new(&cli.global);
+    let ui = cli.global.ui();
     let answer = match &cli.verb {
         Verb::Inspect(args) => commands::inspect::run(args, &cli.global, &ui),
         Verb::Check(args) => commands::check::run(args, &cli.global, &ui),

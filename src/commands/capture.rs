@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Answer, open_root};
+use super::{Answer, Global};
 use crate::capture::capture;
-use crate::cli::Global;
 use crate::error::Error;
 use crate::host::rom::Probe;
 use crate::sys::create_new;
@@ -32,7 +31,7 @@ pub struct Args {
 /// # Errors
 /// The root or the named file cannot be used.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
-    let root = open_root(global)?;
+    let root = global.open_root()?;
     let tree = match root.tree() {
         Some(tree) if args.unpack.is_some() => tree.clone(),
         _ => capture(&root, if args.probe { Probe::Yes } else { Probe::No }),

@@ -1,8 +1,7 @@
 //! `check`: the answer for one card.
 
-use super::{Answer, open_root};
+use super::{Answer, Global};
 use crate::check::{Case, Desired, Finding, Report, Selection, Severity, Verdict};
-use crate::cli::Global;
 use crate::document::CheckDocument;
 use crate::error::Error;
 use crate::host::rom::Probe;
@@ -27,7 +26,7 @@ pub struct Args {
 /// # Errors
 /// The root cannot be opened, or the question names what does not exist.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
-    let root = open_root(global)?;
+    let root = global.open_root()?;
     let probe = if args.probe { Probe::Yes } else { Probe::No };
     let host = Host::read(&root, probe);
     let desired =

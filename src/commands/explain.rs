@@ -1,8 +1,7 @@
 //! `explain`: the pages of the findings.
 
-use super::Answer;
+use super::{Answer, Global};
 use crate::check::pages::{PAGES, page, title};
-use crate::cli::Global;
 use crate::error::Error;
 use crate::ui::Ui;
 

@@ -1,7 +1,6 @@
 //! `inspect`: what the machine is.
 
-use super::{Answer, open_root};
-use crate::cli::Global;
+use super::{Answer, Global};
 use crate::document::InspectDocument;
 use crate::error::Error;
 use crate::host::Host;
@@ -24,7 +23,7 @@ pub struct Args {
 /// # Errors
 /// The root cannot be opened, or the question names what does not exist.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
-    let root = open_root(global)?;
+    let root = global.open_root()?;
     let probe = if args.probe { Probe::Yes } else { Probe::No };
     let host = Host::read(&root, probe);
     super::check::could_look(&host)?;

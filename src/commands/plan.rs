@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::check::{could_look, known_codes, refuse_unknown_gpu, say_what_stays, show};
-use super::{Answer, open_root};
+use super::{Answer, Global};
 use crate::check::{Case, Desired, IdsIn};
-use crate::cli::Global;
 use crate::document::{CheckDocument, PlanDocument};
 use crate::error::Error;
 use crate::host::Host;
@@ -63,7 +62,7 @@ impl Args {
 /// # Errors
 /// The root cannot be opened, or the question names what does not exist.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
-    let root = open_root(global)?;
+    let root = global.open_root()?;
     let host = Host::read(&root, Probe::No);
     let desired = args.desired();
     known_codes(&desired.allow)?;

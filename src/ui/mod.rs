@@ -8,32 +8,37 @@ mod style;
 
 pub use style::Page;
 
-use anstream::ColorChoice;
+pub use anstream::ColorChoice;
 use serde::Serialize;
 
-use crate::cli::{Color, Global};
 use crate::error::Error;
 use crate::sys;
 
 /// Columns where the output is no terminal.
 const PLAIN_WIDTH: usize = 100;
 
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// The answer, and nothing beside it.
+    AnswerOnly,
+    /// The answer, with a word beside it where that helps.
+    Usual,
+    /// The evidence too.
+    Everything,
+}
+
 /// Where words go, and how they look.
 #[derive(Debug)]
 pub struct Ui {
     color: ColorChoice,
     page: Page,
-    quiet: bool,
+    detail: Detail,
 }
 
 impl Ui {
-    /// From the global options, the terminal and the environment.
-    pub fn new(global: &Global) -> Self {
-        let color = match global.color {
-            Color::Auto => ColorChoice::Auto,
-            Color::Always => ColorChoice::AlwaysAnsi,
-            Color::Never => ColorChoice::Never,
-        };
+    /// From what was asked for, the terminal and the environment.
+    pub fn new(color: ColorChoice, detail: Detail) -> Self {
         let width = sys::stdout_width();
         let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
             .into_iter()
@@ -42,9 +47,9 @@ impl Ui {
         let page = Page {
             width: width.unwrap_or(PLAIN_WIDTH).max(40),
             lines: utf8,
-            verbose: global.verbose,
+            verbose: detail == Detail::Everything,
         };
-        Self { color, page, quiet: global.quiet }
+        Self { color, page, detail }
     }
 
     /// How a renderer should lay out its text.
@@ -77,7 +82,7 @@ impl Ui {
 
     /// Says something beside the answer.
     pub fn status(&self, text: &str) {
-        if !self.quiet {
+        if self.detail != Detail::AnswerOnly {
             sys::write_stderr(&format!("{text}\n"), self.color);
         }
     }

@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::project;
 
-/// Columns of the help texts in docs/cli.md.
-const WIDTH: usize = 96;
+/// Columns of the help texts in docs/cli.md: what the program takes where it has no terminal.
+const WIDTH: usize = 100;
 
 /// Writes every generated file that differs.
 pub fn write() -> Result<()> {
