@@ -111,19 +111,21 @@ pub fn read(root: &Sysroot) -> Observed<Vec<PciDevice>> {
         names => names,
     };
     names.map(|names| {
-        let mut devices: Vec<_> = names.iter().filter_map(|name| read_device(root, name)).collect();
+        let list = root.dir(DEVICES).into_present();
+        let read = |name: &String| read_device(root, list.as_ref()?, name);
+        let mut devices: Vec<_> = names.iter().filter_map(read).collect();
         devices.sort_by_key(|device| device.address);
         devices
     })
 }
 
-fn read_device(root: &Sysroot, name: &str) -> Option<PciDevice> {
+fn read_device(root: &Sysroot, list: &Dir<'_>, name: &str) -> Option<PciDevice> {
     let path = format!("{DEVICES}/{name}");
     let Ok(address) = name.parse::<PciAddress>() else {
         root.note_unreadable(&path, "its name is no PCI address");
         return None;
     };
-    let link = root.link(&path);
+    let link = list.link(name);
     let dir = match root.dir(&path) {
         Observed::Present(dir) => dir,
         Observed::Absent => {

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -10,6 +11,8 @@ use super::observed::Observed;
 
 /// Files larger than this are not configuration: 32 MiB.
 pub const MAX_FILE: usize = 32 << 20;
+/// How much more room a file gets that turns out longer than it said.
+const STEP: usize = 64 << 10;
 
 /// An open directory that paths are looked up in (openat2(2), RESOLVE_IN_ROOT).
 #[derive(Debug)]
@@ -187,13 +190,19 @@ fn read_all(fd: &OwnedFd) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The rest of a file that is longer than one small read, in large steps.
+/// The rest of a file that is longer than one small read, in as few steps as its size allows.
 fn read_rest(fd: &OwnedFd, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
-    let mut step = vec![0_u8; 256 << 10];
+    let size = rustix::fs::fstat(fd).map_or(0, |stat| usize::try_from(stat.st_size).unwrap_or(0));
+    // One byte more, so that the end is seen in the same space; files of /proc have no size.
+    let left = size.saturating_sub(bytes.len()).min(MAX_FILE) + 1;
+    bytes.reserve(left.max(STEP));
     loop {
-        match rustix::io::read(fd, &mut step[..]) {
+        if bytes.len() == bytes.capacity() {
+            bytes.reserve(STEP);
+        }
+        match rustix::io::read(fd, spare_capacity(&mut bytes)) {
             Ok(0) => return Ok(bytes),
-            Ok(n) => bytes.extend_from_slice(&step[..n]),
+            Ok(_) => {}
             Err(Errno::INTR) => {}
             Err(errno) => return Err(reason(errno)),
         }

@@ -1,5 +1,12 @@
 //! Everything that is tested through the program itself, in one binary.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used, dead_code)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    dead_code
+)]
 
 mod agreement;
 mod bad_input;
