@@ -20,7 +20,7 @@ use std::path::Path;
 use std::process::Command;
 
 use machine::Machine;
-use measure::{Contender, available, medians, peak_memory_kib};
+use measure::{Contender, available, lspci_knows_modules, medians, peak_memory_kib};
 use reads::Reads;
 
 const PASSTHRU: &str = env!("CARGO_BIN_EXE_passthru");
@@ -45,6 +45,12 @@ fn main() {
     println!("{:<34}{:>11}{:>11}  goal", "", "measured", "");
     start_up();
     size();
+    if available("lspci") && !lspci_knows_modules() {
+        println!(
+            "\nThis kernel has no modules directory: lspci -k looks for no modules, and does less"
+        );
+        println!("than on a usual host.");
+    }
     let mut each = Vec::new();
     for functions in [31, 86, 10_000] {
         each.push((functions, inspect(functions)));

@@ -57,6 +57,12 @@ pub fn available(program: &str) -> bool {
     quiet(command).is_ok()
 }
 
+/// Whether `lspci -k` finds the modules of the running kernel.
+pub fn lspci_knows_modules() -> bool {
+    let output = Command::new("lspci").arg("-k").stdin(Stdio::null()).output();
+    output.is_ok_and(|output| !String::from_utf8_lossy(&output.stderr).contains("libkmod"))
+}
+
 /// The largest resident size, as GNU time tells it.
 pub fn peak_memory_kib(command: &Command) -> Option<u64> {
     let mut time = Command::new("/usr/bin/time");
