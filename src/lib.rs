@@ -1,8 +1,9 @@
 //! passthru gives a spare GPU of a Linux PC to a Windows virtual machine, and can take it back.
 //!
 //! From below: [`sys`] touches the machine; [`config`] knows file formats; [`host`] is the
-//! inventory; [`check`] judges it; [`plan`] decides what would change; [`document`] is the JSON
-//! contract; [`ui`] puts it into words; [`commands`] and [`cli`] are the program.
+//! inventory, and [`capture`] one file of it; [`check`] judges it; [`plan`] decides what would
+//! change; [`document`] is the JSON contract; [`ui`] puts it into words; [`commands`] and [`cli`]
+//! are the program. Only [`run`] is for others.
 //! `docs/architecture.md` has the picture and the rules.
 
 pub(crate) mod capture;

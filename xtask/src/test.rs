@@ -49,11 +49,13 @@ pub fn run(skips: Skips) -> Result<()> {
     go("tests", &mut || {
         let tests = output(&mut cargo(&["test", "--workspace", "--", "--show-output"]))?;
         skipped = skipped_in(&tests.text);
-        Ok(tests)
+        Ok(Output { text: without_successes(&tests.text), ..tests })
     });
     go("documentation", &mut || {
         let args = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
-        output(cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
+        // The pages are for those who work on the program: private items are in them.
+        let flags = "-D warnings -A rustdoc::private-intra-doc-links";
+        output(cargo(&args).env("RUSTDOCFLAGS", flags))
     });
     go("generated", &mut || {
         generate::check()?;
@@ -98,6 +100,25 @@ fn skipped_in(text: &str) -> BTreeMap<String, usize> {
     reasons
 }
 
+/// Leaves out what tests printed that passed.
+fn without_successes(text: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for line in text.lines() {
+        inside = match line {
+            "successes:" => true,
+            "failures:" => false,
+            line if line.starts_with("test result:") => false,
+            _ => inside,
+        };
+        if !inside {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +129,11 @@ mod tests {
             "test a ... SKIPPED: no dracut\nok\nSKIPPED: no dracut \nx\nSKIPPED: no pacman\n";
         let want = [("no dracut".to_owned(), 2), ("no pacman".to_owned(), 1)];
         assert_eq!(skipped_in(text), BTreeMap::from(want));
+    }
+
+    #[test]
+    fn failures_are_kept() {
+        let text = "test a ... ok\nsuccesses:\n---- a\nwords\nfailures:\n---- b\ntest result: no\n";
+        assert_eq!(without_successes(text), "test a ... ok\nfailures:\n---- b\ntest result: no\n");
     }
 }
