@@ -1,6 +1,6 @@
 //! Options of every verb, and what follows from them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
@@ -14,7 +14,8 @@ pub struct Global {
     /// Look at the system below this directory, or at a capture file
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// Look at one of the recorded hosts inside the program (`list` names them)
+    /// Look at one of the recorded hosts inside the program (`--host help` names them), or at a
+    /// capture file
     #[arg(long, global = true, value_name = "NAME", conflicts_with = "root")]
     pub host: Option<String>,
     /// Print one JSON document
@@ -66,10 +67,14 @@ impl Global {
             Some(Err(error)) => {
                 Err(Error::because(format!("cannot read the recorded host `{name}`"), &error))
             }
+            None if name.contains('/') || name.ends_with(".tree") => {
+                Ok(Sysroot::open(Path::new(name))?)
+            }
             None => {
                 let names: Vec<&str> = HOSTS.iter().map(|(name, _)| *name).collect();
                 Err(Error::new(format!("there is no recorded host `{name}`"))
-                    .hint(format!("Recorded hosts: {}.", names.join(", "))))
+                    .hint(format!("Recorded hosts: {}.", names.join(", ")))
+                    .hint("A capture of another machine is named by its file: --host FILE.tree."))
             }
         }
     }
