@@ -4,12 +4,14 @@ mod binding;
 mod boot;
 mod case;
 mod config;
+mod display;
 mod finding;
 mod gpu;
 mod group;
 mod initramfs;
 mod iommu;
 pub mod pages;
+mod parameters;
 mod platform;
 mod report;
 mod select;
@@ -52,8 +54,8 @@ checks! {
     // The card.
     "no-gpu" => gpu::no_gpu,
     "gpu-ambiguous" => gpu::gpu_ambiguous,
-    "only-gpu" => gpu::only_gpu,
-    "gpu-drives-display" => gpu::gpu_drives_display,
+    "only-gpu" => display::only_gpu,
+    "gpu-drives-display" => display::gpu_drives_display,
     "device-dead" => gpu::device_dead,
     "gpu-not-translated" => iommu::gpu_not_translated,
     "reserved-region-direct" => group::reserved_region_direct,
@@ -81,11 +83,11 @@ checks! {
     "config-not-understood" => boot::config_not_understood,
     "esp-not-mounted" => boot::esp_not_mounted,
     "boot-space-low" => boot::boot_space_low,
-    "bls-ignores-default-grub" => boot::bls_ignores_default_grub,
+    "bls-ignores-default-grub" => parameters::bls_ignores_default_grub,
     "grub-no-recovery" => boot::grub_no_recovery,
-    "parameter-not-active" => boot::parameter_not_active,
-    "parameter-not-configured" => boot::parameter_not_configured,
-    "parameter-misspelt" => boot::parameter_misspelt,
+    "parameter-not-active" => parameters::parameter_not_active,
+    "parameter-not-configured" => parameters::parameter_not_configured,
+    "parameter-misspelt" => parameters::parameter_misspelt,
     "initramfs-manual" => initramfs::initramfs_manual,
     "vfio-not-in-initramfs" => initramfs::vfio_not_in_initramfs,
     "initramfs-stale" => initramfs::initramfs_stale,
@@ -103,11 +105,11 @@ checks! {
     "unsafe-vfio-option" => platform::unsafe_vfio_option,
     "acs-override-active" => iommu::acs_override_active,
     "acs-override-ineffective" => iommu::acs_override_ineffective,
-    "host-gpu-no-monitor" => gpu::host_gpu_no_monitor,
-    "headless-host" => gpu::headless_host,
-    "gpu-boot-display" => gpu::gpu_boot_display,
-    "framebuffer-on-gpu" => gpu::framebuffer_on_gpu,
-    "gpu-no-outputs" => gpu::gpu_no_outputs,
+    "host-gpu-no-monitor" => display::host_gpu_no_monitor,
+    "headless-host" => display::headless_host,
+    "gpu-boot-display" => display::gpu_boot_display,
+    "framebuffer-on-gpu" => display::framebuffer_on_gpu,
+    "gpu-no-outputs" => display::gpu_no_outputs,
     "hybrid-laptop" => gpu::hybrid_laptop,
     "apu-assigned" => gpu::apu_assigned,
     "reset-missing" => gpu::reset_missing,
@@ -126,7 +128,7 @@ checks! {
     "numa-locality" => gpu::numa_locality,
     "nvswitch-fabric" => gpu::nvswitch_fabric,
     "many-gpus" => gpu::many_gpus,
-    "bmc-boot-display" => gpu::bmc_boot_display,
+    "bmc-boot-display" => display::bmc_boot_display,
     "igpu-not-translated" => iommu::igpu_not_translated,
     "iommu-passthrough" => iommu::iommu_passthrough,
     "amd-iommu-on" => iommu::amd_iommu_on,
