@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::harness::{Machine, Output, passthru};
+use super::tools::skipped;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_passthru");
 const MKINITCPIO: &str = "etc/mkinitcpio.conf";
@@ -22,10 +23,6 @@ fn z490() -> Machine {
 
 fn failure(output: &Output) -> (i32, &str, &str) {
     (output.code, output.stdout.as_str(), output.stderr.as_str())
-}
-
-fn skip(what: &str, why: &str) {
-    eprintln!("SKIPPED: {what}: {why}");
 }
 
 #[test]
@@ -524,7 +521,7 @@ fn as_nobody(machine: &Machine, args: &[&str]) -> Output {
 }
 
 fn hide(machine: &Machine, path: &str) {
-    std::fs::set_permissions(machine.root().join(path), std::fs::Permissions::from_mode(0))
+    std::fs::set_permissions(machine.root().join(path), std::fs::Permissions::from_mode(0o0))
         .expect("a mode");
 }
 
@@ -533,7 +530,10 @@ fn an_ordinary_user_is_told_what_he_may_not_read() {
     if is_root()
         && !Command::new("setpriv").arg("--version").output().is_ok_and(|o| o.status.success())
     {
-        return skip("files without permission", "setpriv is not installed (package util-linux)");
+        return skipped(
+            "files without permission",
+            "setpriv is not installed (package util-linux)",
+        );
     }
     let denied = "permission denied (root may read it)";
     let reason = |document: &Value, path: &str| {
@@ -704,7 +704,7 @@ fn looking_changes_nothing() {
 #[test]
 fn looking_opens_nothing_to_write_and_starts_nothing() {
     if !Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
-        return skip("system calls of looking", "strace is not installed");
+        return skipped("system calls of looking", "strace is not installed");
     }
     let dir = tempfile::tempdir().expect("a directory");
     let log = dir.path().join("log");
@@ -728,7 +728,10 @@ fn looking_opens_nothing_to_write_and_starts_nothing() {
                 .next()
                 .unwrap_or_default()
                 .to_owned();
-            return skip("system calls of looking", &format!("strace may not trace here: {why}"));
+            return skipped(
+                "system calls of looking",
+                &format!("strace may not trace here: {why}"),
+            );
         }
         let looks = args[0] != "explain";
         assert_eq!(calls.contains("openat2("), looks, "nothing was looked at: {place:?} {args:?}");

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::harness::{Machine, passthru, project};
+use super::tools::skipped;
 
 const PCI_IDS: &str = "/usr/share/misc/pci.ids";
 
@@ -28,7 +29,7 @@ fn can_compare() -> bool {
         (false, _) => "lspci is not installed (package pciutils)",
         (true, false) => "/usr/share/misc/pci.ids is not installed (package pci.ids)",
     };
-    eprintln!("SKIPPED: groups as the loop around lspci prints them: {why}");
+    skipped("groups as the loop around lspci prints them", why);
     false
 }
 

@@ -133,7 +133,7 @@ fn find(program: &str) -> Option<PathBuf> {
 
 /// Says that a check did not run, past the test runner's capture: a person sees the line, and
 /// `cargo xtask test --deny-skips` fails on it.
-fn skipped(what: &str, reason: &str) {
+pub fn skipped(what: &str, reason: &str) {
     let line = format!("SKIPPED: {what}: {reason}\n");
     std::io::stdout().lock().write_all(line.as_bytes()).expect("standard output");
 }
