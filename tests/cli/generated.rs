@@ -177,3 +177,23 @@ fn documents_are_as_their_schemas_say() {
     }
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["check", "inspect", "plan"]);
 }
+
+/// The session in the README is what the program says, lines left out where it says so.
+#[test]
+fn the_session_in_the_readme_is_real() {
+    let readme = read("README.md");
+    let session = readme.split_once("```text\n").unwrap().1.split_once("```").unwrap().0;
+    let output = passthru(&["--host", "z490-arch", "plan"]).stdout;
+    let mut lines = output.lines();
+    let mut left_out = false;
+    for line in session.lines() {
+        if line.trim() == "[…]" {
+            left_out = true;
+            continue;
+        }
+        let next = lines.by_ref().position(|said| said == line);
+        let next = next.unwrap_or_else(|| panic!("the program does not say {line:?}"));
+        assert!(next == 0 || left_out, "something is left out before {line:?}");
+        left_out = line.is_empty() && left_out;
+    }
+}
