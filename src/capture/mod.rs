@@ -10,7 +10,8 @@ use mask::Mask;
 /// Reads the machine, keeps everything that was seen, and masks it.
 pub fn capture(root: &Sysroot, probe: Probe) -> Tree {
     root.start_recording();
-    let host = Host::read(root, probe);
+    let mut host = Host::read(root, probe);
+    host.read_revisions(root);
     let recorded = root.take_recording().unwrap_or_default().into_tree();
     let mut tree = Mask::new(names(root)).apply(&recorded);
     tree.header = match root.tree() {

@@ -25,7 +25,10 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     let probe = if args.probe { Probe::Yes } else { Probe::No };
-    let host = Host::read(&root, probe);
+    let mut host = Host::read(&root, probe);
+    if args.groups {
+        host.read_revisions(&root);
+    }
     super::check::could_look(&host)?;
     let document = InspectDocument::of(&host);
     if args.groups {

@@ -136,6 +136,7 @@ pub struct GroupDevice {
     /// Vendor and device in words.
     pub name: String,
     /// Hardware revision.
+    #[serde(skip)]
     pub revision: Option<u8>,
     /// The driver that has it.
     pub driver: Option<String>,
@@ -226,8 +227,6 @@ pub struct Device {
     pub numa_node: Option<u32>,
     /// Its registers.
     pub bars: Vec<Bar>,
-    /// The one driver that may bind it.
-    pub driver_override: Option<String>,
 }
 
 /// What starts the kernel.

@@ -19,6 +19,8 @@ pub mod selected;
 pub mod uses;
 
 use crate::config::modprobe::ModprobeConfig;
+use std::collections::BTreeMap;
+
 pub use crate::sys::Observed;
 use crate::sys::Sysroot;
 
@@ -51,6 +53,8 @@ pub struct Host {
     pub iommu: Iommu,
     /// PCI functions in address order.
     pub devices: Observed<Vec<PciDevice>>,
+    /// Their revisions, where [`Host::read_revisions`] was asked for them.
+    pub revisions: BTreeMap<PciAddress, u8>,
     /// Their names.
     pub names: Names,
     /// Cards.
@@ -121,6 +125,7 @@ impl Host {
             cpu: cpu::read(root),
             autostart: libvirt::read_autostart(root),
             boot_space: boot_space(root, &uses),
+            revisions: BTreeMap::new(),
             unreadable: Vec::new(),
             os,
             firmware,
@@ -132,6 +137,12 @@ impl Host {
         };
         host.unreadable = root.unreadable();
         host
+    }
+
+    /// Reads the revisions of all functions, which only listings show.
+    pub fn read_revisions(&mut self, root: &Sysroot) {
+        self.revisions = pci::revisions(root, self.devices());
+        self.unreadable = root.unreadable();
     }
 
     /// All functions; empty where they could not be read.

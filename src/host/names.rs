@@ -182,7 +182,6 @@ mod tests {
             id: PciId { vendor, device },
             subsystem: None,
             class: PciClass(class),
-            revision: crate::sys::Observed::Absent,
             driver: None,
             modalias: String::new(),
             iommu_group: None,

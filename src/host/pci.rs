@@ -3,6 +3,8 @@
 //! `config`, `rom` and `resourceN_resize` are never opened here: reading them wakes a
 //! sleeping device (drivers/pci/pci-sysfs.c, pci_config_pm_runtime_get).
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 mod types;
@@ -46,8 +48,6 @@ pub struct PciDevice {
     pub subsystem: Option<PciId>,
     /// Class code.
     pub class: PciClass,
-    /// Silicon revision.
-    pub revision: Observed<u8>,
     /// Bound driver.
     pub driver: Option<String>,
     /// What module aliases are matched against.
@@ -60,11 +60,11 @@ pub struct PciDevice {
     pub reset_methods: ResetMethods,
     /// Power state: D0, D3hot, D3cold, error, unknown.
     pub power_state: Observed<String>,
-    /// NUMA node; `None` where the kernel knows none.
+    /// NUMA node; `None` where the kernel knows none, or the machine has only one.
     pub numa_node: Option<u32>,
     /// BARs in use.
     pub bars: Vec<Bar>,
-    /// Driver that alone may bind, where one was written.
+    /// Driver that alone may bind, where one was written; read for functions of cards.
     pub driver_override: Option<String>,
     /// The firmware's boot display (VGA class only).
     pub boot_vga: Observed<bool>,
@@ -112,14 +112,54 @@ pub fn read(root: &Sysroot) -> Observed<Vec<PciDevice>> {
     };
     names.map(|names| {
         let list = root.dir(DEVICES).into_present();
-        let read = |name: &String| read_device(root, list.as_ref()?, name);
+        let nodes = Nodes::read(root);
+        let read = |name: &String| read_device(root, list.as_ref()?, name, nodes);
         let mut devices: Vec<_> = names.iter().filter_map(read).collect();
         devices.sort_by_key(|device| device.address);
+        read_overrides(root, &mut devices);
         devices
     })
 }
 
-fn read_device(root: &Sysroot, list: &Dir<'_>, name: &str) -> Option<PciDevice> {
+/// Whether a device's NUMA node tells anything.
+#[derive(Clone, Copy)]
+enum Nodes {
+    One,
+    Several,
+}
+
+impl Nodes {
+    fn read(root: &Sysroot) -> Self {
+        match root.line("sys/devices/system/node/online").present().map(String::as_str) {
+            Some("0") => Self::One,
+            _ => Self::Several,
+        }
+    }
+}
+
+/// Overrides of the functions that share a slot with a display function: nobody asks for others.
+fn read_overrides(root: &Sysroot, devices: &mut [PciDevice]) {
+    let slots: Vec<PciAddress> =
+        devices.iter().filter(|d| d.class.is_gpu()).map(|d| d.address).collect();
+    for device in devices.iter_mut() {
+        if slots.iter().any(|slot| slot.same_slot(device.address)) {
+            let path = format!("{DEVICES}/{}/driver_override", device.address);
+            let text = root.line(&path).into_present();
+            device.driver_override = text.filter(|text| !matches!(text.as_str(), "" | "(null)"));
+        }
+    }
+}
+
+/// Silicon revisions, which only listings show.
+pub fn revisions(root: &Sysroot, devices: &[PciDevice]) -> BTreeMap<PciAddress, u8> {
+    let read = |device: &PciDevice| {
+        let text = root.line(&format!("{DEVICES}/{}/revision", device.address)).into_present()?;
+        Some((device.address, (parse_hex(&text)? & 0xff) as u8))
+    };
+    devices.iter().filter_map(read).collect()
+}
+
+fn read_device(root: &Sysroot, list: &Dir<'_>, name: &str, nodes: Nodes) -> Option<PciDevice> {
     let path = format!("{DEVICES}/{name}");
     let Ok(address) = name.parse::<PciAddress>() else {
         root.note_unreadable(&path, "its name is no PCI address");
@@ -144,18 +184,16 @@ fn read_device(root: &Sysroot, list: &Dir<'_>, name: &str) -> Option<PciDevice> 
         address,
         iommu_group: dir.link("iommu_group").into_present().and_then(|target| last_number(&target)),
         upstream: link.present().map(|target| upstream(target, address)).unwrap_or_default(),
-        revision: dir.line("revision").and_then(|text| match parse_hex(&text) {
-            Some(revision) => Observed::Present((revision & 0xff) as u8),
-            None => Observed::Unreadable("no revision".to_owned()),
-        }),
         reset_methods: dir
             .line("reset_method")
             .map(|text| text.split_whitespace().map(str::to_owned).collect()),
         power_state: dir.line("power_state"),
-        numa_node: number("numa_node").and_then(|text| text.parse().ok()),
+        numa_node: match nodes {
+            Nodes::One => None,
+            Nodes::Several => number("numa_node").and_then(|text| text.parse().ok()),
+        },
         bars: dir.read("resource").map(|bytes| bars(&bytes)).into_present().unwrap_or_default(),
-        driver_override: number("driver_override")
-            .filter(|text| !matches!(text.as_str(), "" | "(null)")),
+        driver_override: None,
         boot_vga: if gpu { dir.line("boot_vga").map(|text| text == "1") } else { Observed::Absent },
         virtual_function: gpu && dir.link("physfn").is_present(),
         id: identity.id,

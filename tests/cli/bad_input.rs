@@ -521,7 +521,7 @@ fn as_nobody(machine: &Machine, args: &[&str]) -> Output {
 }
 
 fn hide(machine: &Machine, path: &str) {
-    std::fs::set_permissions(machine.root().join(path), std::fs::Permissions::from_mode(0o0))
+    std::fs::set_permissions(machine.root().join(path), std::fs::Permissions::from_mode(0o000))
         .expect("a mode");
 }
 

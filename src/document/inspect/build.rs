@@ -134,7 +134,7 @@ fn groups(host: &Host) -> Vec<Group> {
                 class: member.class,
                 class_name: host.names.class(member.class),
                 name: host.names.device(member.id),
-                revision: member.revision.present().copied(),
+                revision: host.revisions.get(&member.address).copied(),
                 driver: member.driver.clone(),
                 lspci: (
                     host.names.as_lspci().class(member.class),
@@ -193,7 +193,6 @@ fn device(host: &Host, device: &PciDevice) -> Device {
         power_state: device.power_state.present().cloned(),
         numa_node: device.numa_node,
         bars: device.bars.clone(),
-        driver_override: device.driver_override.clone(),
     }
 }
 
