@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pci::PciDevice;
-use crate::sys::{Observed, Sysroot};
+use crate::sys::{Observed, Sysroot, parallel};
 
 /// Where the groups are.
 pub const GROUPS: &str = "sys/kernel/iommu_groups";
@@ -61,9 +61,9 @@ fn groups(root: &Sysroot, devices: &[PciDevice]) -> Observed<BTreeMap<u32, Iommu
         .filter_map(|d| d.iommu_group)
         .collect();
     root.list(GROUPS).map(|names| {
-        let numbers = names.iter().filter_map(|name| name.parse().ok());
-        let read = numbers.filter_map(|id| Some((id, read_group(root, id, needed.contains(&id))?)));
-        read.collect()
+        let numbers: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let read = |id: &u32| Some((*id, read_group(root, *id, needed.contains(id))?));
+        parallel::filter_map(&numbers, read).into_iter().collect()
     })
 }
 

@@ -12,7 +12,7 @@ mod types;
 use types::hex;
 pub use types::{PciAddress, PciClass, PciId};
 
-use crate::sys::{Dir, Observed, Sysroot};
+use crate::sys::{Dir, Observed, Sysroot, parallel};
 
 /// Where the functions are listed.
 pub const DEVICES: &str = "sys/bus/pci/devices";
@@ -114,7 +114,7 @@ pub fn read(root: &Sysroot) -> Observed<Vec<PciDevice>> {
         let list = root.dir(DEVICES).into_present();
         let nodes = Nodes::read(root);
         let read = |name: &String| read_device(root, list.as_ref()?, name, nodes);
-        let mut devices: Vec<_> = names.iter().filter_map(read).collect();
+        let mut devices = parallel::filter_map(&names, read);
         devices.sort_by_key(|device| device.address);
         read_overrides(root, &mut devices);
         devices

@@ -13,6 +13,7 @@ mod hosts;
 mod meta;
 mod observed;
 mod output;
+pub mod parallel;
 mod record;
 mod sysroot;
 mod tree;

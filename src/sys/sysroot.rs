@@ -3,9 +3,10 @@
 //! Every path is relative to that root, and no symbolic link leads out of it. Nothing is ever
 //! written here, and opening does not block on a FIFO or wake a device.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -47,8 +48,8 @@ enum Source {
 pub struct Sysroot {
     source: Source,
     live: bool,
-    recording: RefCell<Option<Recording>>,
-    unreadable: RefCell<Vec<(String, String)>>,
+    recording: Mutex<Option<Recording>>,
+    unreadable: Mutex<BTreeMap<String, String>>,
 }
 
 impl Sysroot {
@@ -83,7 +84,7 @@ impl Sysroot {
     }
 
     fn new(source: Source, live: bool) -> Self {
-        Self { source, live, recording: RefCell::new(None), unreadable: RefCell::new(Vec::new()) }
+        Self { source, live, recording: Mutex::new(None), unreadable: Mutex::new(BTreeMap::new()) }
     }
 
     /// True for the running system: reading some attributes there touches hardware.
@@ -101,25 +102,25 @@ impl Sysroot {
 
     /// Starts to keep everything that is seen.
     pub fn start_recording(&self) {
-        *self.recording.borrow_mut() = Some(Recording::default());
+        *locked(&self.recording) = Some(Recording::default());
     }
 
     /// What was seen since [`Sysroot::start_recording`].
     pub fn take_recording(&self) -> Option<Recording> {
-        self.recording.borrow_mut().take()
+        locked(&self.recording).take()
     }
 
-    /// Paths that could not be read so far, with the reason, in order of reading.
+    /// Paths that could not be read so far, with the reason, in path order.
     pub fn unreadable(&self) -> Vec<(String, String)> {
-        self.unreadable.borrow().clone()
+        locked(&self.unreadable)
+            .iter()
+            .map(|(path, reason)| (path.clone(), reason.clone()))
+            .collect()
     }
 
-    /// Notes that a path could be read but not understood.
+    /// Notes that a path could not be read, or not be understood; the first reason counts.
     pub fn note_unreadable(&self, path: &str, reason: &str) {
-        let mut all = self.unreadable.borrow_mut();
-        if !all.iter().any(|(known, _)| known == path) {
-            all.push((path.to_owned(), reason.to_owned()));
-        }
+        locked(&self.unreadable).entry(path.to_owned()).or_insert_with(|| reason.to_owned());
     }
 
     /// All bytes of a file.
@@ -254,7 +255,7 @@ impl Sysroot {
         if let Observed::Unreadable(reason) = seen {
             self.note_unreadable(path, reason);
         }
-        if let Some(recording) = self.recording.borrow_mut().as_mut() {
+        if let Some(recording) = locked(&self.recording).as_mut() {
             match seen {
                 Observed::Present(value) => recording.add(path, how(value)),
                 Observed::Unreadable(reason) => {
@@ -307,6 +308,11 @@ impl Dir<'_> {
     fn at(&self, name: &str) -> String {
         join(&self.path, name)
     }
+}
+
+/// What a thread that panicked left is as good as before: entries are whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn join(dir: &str, name: &str) -> String {
