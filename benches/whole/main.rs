@@ -2,7 +2,7 @@
 //!
 //! Whole processes are timed, all of one round after the other, and the medians compared: a
 //! busy machine slows all of them. The machines are made for the purpose and lie in the page
-//! cache; real sysfs answers slower, which makes the ratios smaller, not larger.
+//! cache; how the ratios are on a real sysfs, only a run on one can say.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
