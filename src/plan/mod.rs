@@ -118,10 +118,11 @@ fn by_hand(case: &Case<'_>, plan: &Plan) -> Vec<String> {
     }
     let mut steps = loader_by_hand(case, &plan.kernel_parameters);
     if !steps.is_empty() {
-        steps.push(
-            "then run `passthru plan` again: it plans the other files once these words are there"
-                .to_owned(),
-        );
+        // What a loader's files say is not known for all of them; the running kernel tells then.
+        let when = if case.configured.is_known() { "then" } else { "then reboot and" };
+        steps.push(format!(
+            "{when} run `passthru plan` again: it plans the other files once these words are there"
+        ));
     }
     steps
 }
