@@ -31,12 +31,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let host = Host::read(&root, probe);
     let desired =
         Desired { gpu: args.gpu.clone(), allow: args.allow.clone(), ..Desired::default() };
-    known_codes(&desired.allow)?;
-    could_look(&host)?;
-    let case = Case::new(&host, &desired);
-    refuse_unknown_gpu(&case)?;
-    let report = crate::check::run(&case);
-    say_what_stays(&report, &desired.allow, ui);
+    let (case, report) = judge(&host, &desired, ui)?;
     let verdict = report.verdict;
     let document = CheckDocument::of(&case, report, Vec::new());
     show(&document, global, ui)?;
@@ -44,6 +39,24 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         Verdict::Ready | Verdict::Configurable => Answer::Yes,
         Verdict::Blocked | Verdict::Unknown => Answer::No,
     })
+}
+
+/// Runs every check on a question that makes sense on this host.
+///
+/// # Errors
+/// There is no /sys, no such finding, or no such card.
+pub fn judge<'a>(
+    host: &'a Host,
+    desired: &'a Desired,
+    ui: &Ui,
+) -> Result<(Case<'a>, Report), Error> {
+    known_codes(&desired.allow)?;
+    could_look(host)?;
+    let case = Case::new(host, desired);
+    refuse_unknown_gpu(&case)?;
+    let report = crate::check::run(&case);
+    say_what_stays(&report, &desired.allow, ui);
+    Ok((case, report))
 }
 
 /// Prints the document, as JSON or for people.
@@ -70,7 +83,7 @@ pub fn could_look(host: &Host) -> Result<(), Error> {
 }
 
 /// A GPU that no card fits is a mistake in the question.
-pub fn refuse_unknown_gpu(case: &Case<'_>) -> Result<(), Error> {
+fn refuse_unknown_gpu(case: &Case<'_>) -> Result<(), Error> {
     let Selection::NoMatch(named) = &case.selection else { return Ok(()) };
     let cards = case.host.gpus.cards.iter().filter_map(|gpu| case.host.device(gpu.address));
     let cards: Vec<String> = cards.map(|device| case.host.describe(device)).collect();
@@ -80,7 +93,7 @@ pub fn refuse_unknown_gpu(case: &Case<'_>) -> Result<(), Error> {
 
 /// `--allow` lifts blockers that are left to the user; of any other finding it is said that
 /// nothing changes.
-pub fn say_what_stays(report: &Report, codes: &[String], ui: &Ui) {
+fn say_what_stays(report: &Report, codes: &[String], ui: &Ui) {
     let asked = |finding: &&Finding| codes.iter().any(|code| code == finding.code);
     let mut seen = Vec::new();
     for finding in report.findings.iter().filter(asked).filter(|finding| !finding.allowed) {
@@ -97,7 +110,7 @@ pub fn say_what_stays(report: &Report, codes: &[String], ui: &Ui) {
 }
 
 /// `--allow` takes codes that exist.
-pub fn known_codes(codes: &[String]) -> Result<(), Error> {
+fn known_codes(codes: &[String]) -> Result<(), Error> {
     match codes.iter().find(|code| crate::check::pages::page(code).is_none()) {
         None => Ok(()),
         Some(code) => Err(Error::new(format!("there is no finding `{code}`"))

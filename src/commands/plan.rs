@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::check::{could_look, known_codes, refuse_unknown_gpu, say_what_stays, show};
+use super::check::{judge, show};
 use super::{Answer, Global};
-use crate::check::{Case, Desired, IdsIn};
+use crate::check::{Desired, IdsIn};
 use crate::document::{CheckDocument, PlanDocument};
 use crate::error::Error;
 use crate::host::Host;
@@ -65,12 +65,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     let host = Host::read(&root, Probe::No);
     let desired = args.desired();
-    known_codes(&desired.allow)?;
-    could_look(&host)?;
-    let case = Case::new(&host, &desired);
-    refuse_unknown_gpu(&case)?;
-    let report = crate::check::run(&case);
-    say_what_stays(&report, &desired.allow, ui);
+    let (case, report) = judge(&host, &desired, ui)?;
     match crate::plan::plan(&case, &report) {
         Ok(plan) => {
             let document = PlanDocument::of(&case, &report, plan);
