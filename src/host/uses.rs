@@ -65,6 +65,10 @@ pub fn read(root: &Sysroot) -> Uses {
         fstab: root.text("etc/fstab").present().map(|text| mounts::parse(text)).unwrap_or_default(),
         ..Uses::default()
     };
+    if !mounts_text.is_present() {
+        // Nobody knows then which disk is in use, so every disk may be.
+        uses.unplaced.push("what is mounted (/proc/mounts could not be read)".to_owned());
+    }
     disks(root, &mut uses);
     networks(root, &mut uses);
     keyboards(root, &mut uses);
