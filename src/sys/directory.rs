@@ -41,6 +41,19 @@ impl Directory {
         }
     }
 
+    /// A regular file, open for reading from its beginning.
+    pub fn file(&self, path: &str) -> Observed<std::fs::File> {
+        let opened =
+            self.open(path, OFlags::empty()).and_then(|fd| Ok((rustix::fs::fstat(&fd)?, fd)));
+        match opened {
+            Ok((stat, fd)) if FileKind::of_mode(stat.st_mode) == FileKind::File => {
+                Observed::Present(fd.into())
+            }
+            Ok(_) => Observed::Unreadable("it is no regular file".to_owned()),
+            Err(errno) => failed(errno),
+        }
+    }
+
     /// The target text of a symbolic link.
     pub fn link(&self, path: &str) -> Observed<String> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));

@@ -8,6 +8,7 @@
     reason = "this layer is where they are allowed"
 )]
 
+mod archive;
 mod directory;
 mod hosts;
 mod meta;
@@ -18,6 +19,7 @@ mod record;
 mod sysroot;
 mod tree;
 
+pub use archive::ArchiveEntry;
 pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::archive::{self, ArchiveEntry};
 use super::directory::{self, Directory, MAX_FILE};
 use super::meta::{FileKind, Meta, Space};
 use super::observed::Observed;
@@ -178,6 +179,31 @@ impl Sysroot {
         let seen = self.read_raw(path).and_then(inflate).map(|bytes| part(&bytes));
         self.keep(path, &seen, |bytes| Seen::File(bytes.clone(), None));
         seen.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Every entry of an initramfs image, read by the programs of this system. An image that is
+    /// damaged or cut off is unreadable, whatever was seen of it; a recording has none.
+    pub fn image(
+        &self,
+        path: &str,
+        want: &dyn Fn(&str) -> bool,
+        see: &mut dyn FnMut(ArchiveEntry),
+    ) -> Observed<()> {
+        let file = match &self.source {
+            Source::Directory(directory) => directory.file(path),
+            Source::Tree(tree) => match tree.look(path) {
+                None => Observed::Absent,
+                Some(_) => Observed::Unreadable("its content was not recorded".to_owned()),
+            },
+        };
+        let seen = file.and_then(|file| match archive::walk(file, want, see) {
+            Ok(()) => Observed::Present(()),
+            Err(error) => Observed::Unreadable(error.to_string()),
+        });
+        if let Observed::Unreadable(reason) = &seen {
+            self.note_unreadable(path, reason);
+        }
+        seen
     }
 
     /// The target text of a symbolic link.
