@@ -2,8 +2,8 @@
 //!
 //! From below: [`sys`] touches the machine; [`config`] knows file formats; [`host`] is the
 //! inventory, and [`capture`] one file of it; [`check`] judges it; [`plan`] decides what would
-//! change; [`document`] is the JSON contract; [`ui`] puts it into words; [`commands`] and [`cli`]
-//! are the program. Only [`run`] is for others.
+//! change, and [`proof`] reads back what came of it; [`document`] is the JSON contract; [`ui`]
+//! puts it into words; [`commands`] and [`cli`] are the program. Only [`run`] is for others.
 //! `docs/architecture.md` has the picture and the rules.
 
 pub(crate) mod capture;
@@ -17,6 +17,8 @@ pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod host;
 pub(crate) mod plan;
+#[doc(hidden)]
+pub mod proof;
 pub(crate) mod sys;
 pub(crate) mod ui;
 

@@ -1,13 +1,13 @@
 //! Which tool builds the initramfs, and the files that steer it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::os::Os;
 use crate::sys::{Meta, Observed, Sysroot};
 
 /// Tools that build initramfs images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum InitramfsKind {

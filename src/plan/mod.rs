@@ -1,6 +1,7 @@
 //! From a host and a wish to complete data: every file before and after, every command, and
 //! what must hold after the reboot. Pure: the same input gives the same plan.
 
+pub mod artefacts;
 mod binding;
 mod bootloader;
 mod change;
