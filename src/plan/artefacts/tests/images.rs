@@ -90,7 +90,7 @@ fn the_order_of_dracut() {
                 put(image, "usr/lib/dracut/hooks/pre-udev/00-a.sh", "");
             }),
             ("must have vfio_pci; it has: .", |image| take(image, PRE)),
-            ("snd_hda_intel comes first", |image| {
+            ("snd-hda-intel comes first", |image| {
                 put(image, PRE, "rd.driver.pre=nvme,snd-hda-intel,vfio-pci\n");
             }),
             ("nouveau comes first", |image| {
