@@ -6,12 +6,14 @@
 
 mod image;
 mod menu;
+mod read_back;
 mod root;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use image::{Image, Kind};
+use read_back::Wanted;
 use root::{Machine, Root};
 
 use super::{Planned, find, output, skipped};
@@ -139,28 +141,58 @@ fn inside(work: &Path) {
     std::fs::write(work.join(DONE), "").expect("written");
 }
 
+/// A plan that was carried out.
+struct Done {
+    machine: Machine,
+    planned: Planned,
+    wanted: Wanted,
+}
+
+impl Done {
+    /// Images and menu are right, for these tests and for the program's own reader.
+    fn is_right(&self, root: &Root, generator: Kind) -> Image {
+        let image = Image::unpack(root, generator);
+        assert_eq!(image.problems(&self.planned), [""; 0]);
+        assert_eq!(menu::problems(root, &self.planned), [""; 0]);
+        assert_eq!(self.wanted.problems(&self.machine), [""; 0]);
+        image
+    }
+
+    /// Leaves the system as it was, and finds nothing left of the plan.
+    fn take_back(&self, root: &Root) {
+        assert!(!self.wanted.leftovers(&self.machine).is_empty(), "it is there before");
+        self.planned.take_back(&root.path);
+        self.planned.commands().iter().for_each(|command| drop(root.run(command)));
+        assert_eq!(self.wanted.leftovers(&self.machine), [""; 0]);
+        assert!(!self.wanted.problems(&self.machine).is_empty(), "and not there afterwards");
+    }
+}
+
 /// Plans for a recorded machine with this system's files, and carries the plan out.
-fn carry_out(root: &Root, host: &str, args: &[&str], generator: Kind) -> (Machine, Planned) {
+fn carry_out(root: &Root, host: &str, args: &[&str], generator: Kind) -> Done {
     root.choose_generator(generator);
     let machine = root.machine(host);
     let planned = Planned::of(&machine, args);
+    let wanted = Wanted::of(&machine, args);
     planned.lay_out(&root.path);
     let commands = planned.commands();
     assert_eq!(commands[0][0], generator.command(), "{host}");
     for command in commands {
         root.run(&command);
     }
-    (machine, planned)
+    Done { machine, planned, wanted }
 }
 
 fn by_address_with_initramfs_tools(root: &Root) {
-    let (_machine, planned) = carry_out(root, "z490-arch", &[], Kind::InitramfsTools);
+    let done = carry_out(root, "z490-arch", &[], Kind::InitramfsTools);
+    let planned = &done.planned;
     assert_eq!(planned.method(), "address");
     assert!(planned.text("/etc/default/grub.d/passthru.cfg").is_some(), "Debian reads drop-ins");
-    assert_eq!(Image::unpack(root, Kind::InitramfsTools).problems(&planned), [""; 0]);
-    assert_eq!(menu::problems(root, &planned), [""; 0]);
-    broken_files_are_noticed(root, &planned);
-    planned.take_back(&root.path);
+    done.is_right(root, Kind::InitramfsTools);
+    let word = planned.words("/kernel_parameters/add").pop().expect("a word");
+    done.wanted.notices_spoilt_files(root, &done.machine, word);
+    broken_files_are_noticed(root, &done);
+    done.take_back(root);
 }
 
 fn by_id_with_dracut_and_no_grub_drop_ins(root: &Root) {
@@ -168,45 +200,41 @@ fn by_id_with_dracut_and_no_grub_drop_ins(root: &Root) {
         assert!(text.contains("default/grub.d/"), "Debian's own");
         text.replace("default/grub.d/", "default/none.d/")
     });
-    let (_machine, planned) = carry_out(root, "h170-mint-turing", &[], Kind::Dracut);
-    assert_eq!(planned.method(), "id");
-    assert!(planned.text("/etc/default/grub").is_some(), "the file itself is edited");
-    assert_eq!(Image::unpack(root, Kind::Dracut).problems(&planned), [""; 0]);
-    assert_eq!(menu::problems(root, &planned), [""; 0]);
-    planned.take_back(&root.path);
+    let done = carry_out(root, "h170-mint-turing", &[], Kind::Dracut);
+    assert_eq!(done.planned.method(), "id");
+    assert!(done.planned.text("/etc/default/grub").is_some(), "the file itself is edited");
+    done.is_right(root, Kind::Dracut);
+    done.take_back(root);
     root.edit("usr/sbin/grub-mkconfig", |text| text.replace("default/none.d/", "default/grub.d/"));
 }
 
 fn by_address_with_dracut(root: &Root) {
-    let args = ["02:00.0"];
-    let (_machine, planned) = carry_out(root, "z270-centos7-twins", &args, Kind::Dracut);
-    assert_eq!(planned.method(), "address");
-    assert_eq!(Image::unpack(root, Kind::Dracut).problems(&planned), [""; 0]);
-    assert_eq!(menu::problems(root, &planned), [""; 0]);
-    planned.take_back(&root.path);
+    let done = carry_out(root, "z270-centos7-twins", &["02:00.0"], Kind::Dracut);
+    assert_eq!(done.planned.method(), "address");
+    done.is_right(root, Kind::Dracut);
+    done.take_back(root);
 }
 
 fn by_id_in_modprobe_with_initramfs_tools(root: &Root) {
+    let settings = "etc/initramfs-tools/conf.d/test";
+    root.edit(settings, |text| text.replace("COMPRESS=gzip", "COMPRESS=zstd"));
     let args = ["08:00.0", "--ids-in", "modprobe"];
-    let (_machine, planned) =
-        carry_out(root, "b450-debian-dirty-group", &args, Kind::InitramfsTools);
-    assert_eq!(planned.method(), "id");
-    let image = Image::unpack(root, Kind::InitramfsTools);
-    assert_eq!(image.problems(&planned), [""; 0]);
-    let ids = format!("ids={}", planned.words("/binding/ids").join(","));
+    let done = carry_out(root, "b450-debian-dirty-group", &args, Kind::InitramfsTools);
+    assert_eq!(done.planned.method(), "id");
+    let image = done.is_right(root, Kind::InitramfsTools);
+    let ids = format!("ids={}", done.planned.words("/binding/ids").join(","));
     assert!(image.loads("snd_hda_intel").iter().any(|line| line.contains(&ids)), "{ids}");
-    assert_eq!(menu::problems(root, &planned), [""; 0]);
-    planned.take_back(&root.path);
+    done.take_back(root);
 }
 
 /// A check that cannot fail proves nothing: with the files spoilt, each one complains.
-fn broken_files_are_noticed(root: &Root, planned: &Planned) {
+fn broken_files_are_noticed(root: &Root, done: &Done) {
     let scripts = "etc/initramfs-tools/scripts/init-top";
     root.rename(&format!("{scripts}/00-passthru"), &format!("{scripts}/vfio-bind"));
     root.set_mode("etc/initramfs-tools/hooks/passthru", 0o644);
     root.rename("etc/modprobe.d/00-passthru.conf", "etc/modprobe.d/00-passthru.off");
     root.run(&["update-initramfs", "-u", "-k", "all"]);
-    let problems = Image::unpack(root, Kind::InitramfsTools).problems(planned);
+    let problems = Image::unpack(root, Kind::InitramfsTools).problems(&done.planned);
     let expected = [
         "no vfio-pci.ko",
         "no vfio_iommu_type1.ko",
@@ -216,6 +244,20 @@ fn broken_files_are_noticed(root: &Root, planned: &Planned) {
         "vfio-pci is not loaded before snd_hda_intel",
     ];
     assert_eq!(problems, expected);
+    let image = format!("/{}: ", root.image_path());
+    let own = done.wanted.problems(&done.machine);
+    let own: Vec<&str> = own.iter().map(|text| text.strip_prefix(&image).expect(text)).collect();
+    let release = &root.release;
+    let expected = [
+        format!("The image must hold the module vfio_pci for {release}, and does not."),
+        format!("The image must hold the module vfio_iommu_type1 for {release}, and does not."),
+        "The image must hold scripts/init-top/00-passthru, and does not.".to_owned(),
+        "The image must hold etc/modprobe.d/00-passthru.conf, and does not.".to_owned(),
+    ];
+    assert_eq!(own[..4], expected);
+    assert!(own[4].starts_with("scripts/init-top/ORDER must run "), "{own:?}");
+    assert_eq!(own.len(), 5);
     root.rename(&format!("{scripts}/vfio-bind"), &format!("{scripts}/00-passthru"));
     root.rename("etc/modprobe.d/00-passthru.off", "etc/modprobe.d/00-passthru.conf");
+    root.run(&["update-initramfs", "-u", "-k", "all"]);
 }

@@ -87,6 +87,11 @@ impl Root {
         Ok(root)
     }
 
+    /// The image of its kernel, inside it.
+    pub fn image_path(&self) -> String {
+        format!("boot/initrd.img-{}", self.release)
+    }
+
     /// Runs a program in it.
     pub fn run(&self, argv: &[&str]) -> String {
         let mut command = Command::new("chroot");
