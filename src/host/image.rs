@@ -1,7 +1,7 @@
 //! An initramfs image as the kernel would unpack it: what is in it, and the text of what
 //! decides the order of drivers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sys::{ArchiveEntry, Observed, Sysroot};
 
@@ -45,7 +45,8 @@ pub struct Image {
 /// Reads an image below a root. One that cannot be read to its end is unreadable.
 pub fn read(root: &Sysroot, path: &str) -> Observed<Image> {
     let mut image = Image::default();
-    root.image(path, &is_text, &mut |entry| image.add(entry)).map(|()| image)
+    let seen = root.image(path, &is_text, &mut |entry| image.add(entry));
+    seen.map(|()| image.with_built_in(root))
 }
 
 fn is_text(path: &str) -> bool {
@@ -55,6 +56,12 @@ fn is_text(path: &str) -> bool {
         None => path == *text,
     });
     listed || (path.starts_with("lib/modules/") && path.ends_with("/modules.builtin"))
+}
+
+/// Of a path below lib/modules.
+fn release(path: &str) -> Option<String> {
+    let inside = path.strip_prefix("usr/").unwrap_or(path).strip_prefix("lib/modules/")?;
+    Some(inside.split_once('/')?.0.to_owned())
 }
 
 impl Image {
@@ -68,15 +75,31 @@ impl Image {
         self.paths.insert(entry.path, Member { mode: entry.mode, target: entry.target });
     }
 
+    /// mkinitcpio leaves out the list of what is built into the kernel; the system has it.
+    fn with_built_in(mut self, root: &Sysroot) -> Self {
+        let releases: BTreeSet<String> =
+            self.paths.keys().filter_map(|path| release(path)).collect();
+        for release in releases {
+            let path = format!("lib/modules/{release}/modules.builtin");
+            if self.find(&path).is_none()
+                && let Observed::Present(text) = root.text(&path)
+            {
+                self.texts.insert(path, text);
+            }
+        }
+        self
+    }
+
     /// What the kernel has after it unpacked several images in this order.
     #[must_use]
     pub fn over(mut self, below: &Image) -> Self {
-        for (path, member) in &below.paths {
-            if !self.paths.contains_key(path) {
-                self.paths.insert(path.clone(), member.clone());
-                let text = below.texts.get(path);
-                self.texts.extend(text.map(|text| (path.clone(), text.clone())));
-            }
+        let own: BTreeSet<String> = self.paths.keys().cloned().collect();
+        let visible = |path: &&String| !own.contains(*path);
+        for path in below.texts.keys().filter(visible) {
+            self.texts.entry(path.clone()).or_insert_with(|| below.texts[path].clone());
+        }
+        for path in below.paths.keys().filter(visible) {
+            self.paths.insert(path.clone(), below.paths[path].clone());
         }
         self
     }

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a machine is made of files")]
+
 use std::path::Path;
 
 use super::*;
@@ -133,6 +135,20 @@ fn a_kernel_that_no_entry_starts_is_named() {
     assert!(machine.read_back().holds(), "modules without a kernel");
     machine.write("boot/vmlinuz-6.9.0-1-generic", b"");
     assert!(machine.problem().contains("6.9.0-1-generic"));
+}
+
+/// mkinitcpio's images have no list of built-in modules.
+#[test]
+fn a_module_that_the_system_lists_as_built_in_need_not_be_in_the_image() {
+    let machine = Machine::new();
+    let image = machine.image();
+    let at = memchr::memmem::find(&image, b"vfio_iommu_type1.ko").unwrap();
+    let image = [&image[..at], b"vfio_iommu_other", &image[at + 16..]].concat();
+    machine.write(&format!("boot/initrd.img-{RELEASE}"), &image);
+    assert!(machine.problem().contains("vfio_iommu_type1"));
+    let list = format!("usr/lib/modules/{RELEASE}/modules.builtin");
+    machine.write(&list, b"kernel/drivers/vfio/vfio_iommu_type1.ko\n");
+    assert!(machine.read_back().holds());
 }
 
 #[test]

@@ -80,8 +80,7 @@ fn of_image(wanted: &ImageArtefacts, release: Option<&str>, image: &Image) -> Ve
 fn has_module(image: &Image, release: Option<&str>, module: &str) -> bool {
     let is_it = |path: &str| {
         let path = path.strip_prefix("usr/").unwrap_or(path);
-        let Some(inside) = path.strip_prefix("lib/modules/") else { return None };
-        let (dir, rest) = inside.split_once('/')?;
+        let (dir, rest) = path.strip_prefix("lib/modules/")?.split_once('/')?;
         release.is_none_or(|release| release == dir).then_some(rest.to_owned())
     };
     let named = |path: &str| {

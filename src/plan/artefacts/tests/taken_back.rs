@@ -53,7 +53,8 @@ fn a_word_of_ours_is_noticed_in_any_entry() {
 
 #[test]
 fn a_hook_that_is_still_started_is_noticed() {
-    let spoil: [(InitramfsKind, fn(&mut Image)); 3] = [
+    type Spoil = fn(&mut Image);
+    let spoil: [(InitramfsKind, Spoil); 3] = [
         (InitramfsKind::InitramfsTools, |image| {
             put(image, ORDER, "/scripts/init-top/udev\n/scripts/init-top/00-passthru\n");
         }),
