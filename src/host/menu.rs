@@ -126,13 +126,12 @@ fn words(line: &str) -> Vec<String> {
 /// Type-1 entries with the root of the current one.
 fn entries(root: &Sysroot, host: &Host) -> Observed<Vec<MenuEntry>> {
     let dir = host.bootloader.loader_dir.as_deref().unwrap_or("boot");
-    let Some(current) = current_entry(&host.bootloader, host) else {
-        let reason = "it cannot be told which of the entries starts this system";
-        return Observed::Unreadable(format!("/{dir}/loader/entries: {reason}"));
-    };
-    let own_root = match entry(root, &current) {
-        Observed::Present(entry) => root_of(&entry),
-        Observed::Absent => return Observed::Unreadable(format!("/{current}: it is not there")),
+    let own_root = match own_root(root, host) {
+        Observed::Present(own) => own,
+        Observed::Absent => {
+            let reason = "it cannot be told which of the entries start this system";
+            return Observed::Unreadable(format!("/{dir}/loader/entries: {reason}"));
+        }
         Observed::Unreadable(reason) => return Observed::Unreadable(reason),
     };
     let folder = format!("{dir}/loader/entries");
@@ -147,7 +146,7 @@ fn entries(root: &Sysroot, host: &Host) -> Observed<Vec<MenuEntry>> {
     for name in names.iter().filter(|name| name.ends_with(".conf")) {
         let path = format!("{folder}/{name}");
         match entry(root, &path) {
-            Observed::Present(entry) if root_of(&entry) == own_root => {
+            Observed::Present(entry) if root_of(&entry).as_ref() == Some(&own_root) => {
                 menu.extend(of_bls(root, dir, &path, &entry));
             }
             Observed::Present(_) | Observed::Absent => {}
@@ -155,6 +154,22 @@ fn entries(root: &Sysroot, host: &Host) -> Observed<Vec<MenuEntry>> {
         }
     }
     Observed::Present(menu)
+}
+
+/// The root of the current entry. Between a change and the next boot the running kernel's words
+/// may fit no entry any more; its root still does.
+fn own_root(root: &Sysroot, host: &Host) -> Observed<String> {
+    let running = || {
+        let line = Cmdline::parse(host.command_line().unwrap_or_default());
+        line.last("root").map(|parameter| parameter.word.to_owned())
+    };
+    let current = current_entry(&host.bootloader, host).map(|path| entry(root, &path));
+    let of_entry = match current {
+        Some(Observed::Unreadable(reason)) => return Observed::Unreadable(reason),
+        Some(Observed::Present(entry)) => root_of(&entry),
+        Some(Observed::Absent) | None => None,
+    };
+    of_entry.or_else(running).map_or(Observed::Absent, Observed::Present)
 }
 
 fn entry(root: &Sysroot, path: &str) -> Observed<bls::Entry> {

@@ -151,6 +151,49 @@ fn a_module_that_the_system_lists_as_built_in_need_not_be_in_the_image() {
     assert!(machine.read_back().holds());
 }
 
+/// systemd-boot and mkinitcpio: the planned files are written, the image is made by hand.
+#[test]
+fn entries_of_systemd_boot_are_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root");
+    host_tree("z490-arch").unwrap().unwrap().lay_out(&path).unwrap();
+    let root = Sysroot::open(&path).unwrap();
+    let host = Host::read(&root, Probe::No);
+    let desired = Desired::default();
+    let case = Case::new(&host, &desired);
+    let plan = plan(&case, &run(&case)).unwrap();
+    let wanted = Artefacts::of(&host, &plan);
+    let write = |to: &str, bytes: &[u8]| {
+        let to = path.join(to.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(to, bytes).unwrap();
+    };
+    let images = wanted.images.as_ref().unwrap();
+    let mut files: Vec<(&str, &str)> = vec![
+        ("init", ""),
+        ("config", "MODULES=\"vfio_pci vfio\"\nEARLYHOOKS=\"udev passthru\"\n"),
+        ("usr/lib/modules/6.7/vfio-pci.ko.zst", ""),
+        ("usr/lib/modules/6.7/vfio_iommu_type1.ko.zst", ""),
+    ];
+    files.extend(images.files.iter().map(|file| (&*file.path, file.text.as_deref().unwrap())));
+    write("boot/initramfs-linux.img", &cpio(&files));
+    let seen = || read_back(&root, &Host::read(&root, Probe::No), &wanted);
+    assert!(seen().problems[0].text.contains("must have passthru.bind="), "not written yet");
+    for change in &plan.changes {
+        write(&change.path, change.after.text().as_bytes());
+    }
+    assert_eq!(seen().problems, []);
+    let entries = "/boot/loader/entries";
+    let looked = [
+        format!("{entries}/arch-fallback.conf"),
+        format!("{entries}/arch.conf"),
+        "/boot/initramfs-linux.img".to_owned(),
+    ];
+    assert_eq!(seen().looked, looked);
+    std::fs::remove_file(path.join("boot/loader/entries/arch-fallback.conf")).unwrap();
+    assert!(seen().problems[0].text.starts_with("No entry is left"));
+}
+
 #[test]
 fn a_recording_proves_nothing() {
     let machine = Machine::new();

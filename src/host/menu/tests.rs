@@ -93,6 +93,23 @@ fn entries_of_systemd_boot_are_those_with_the_same_root() {
     assert_eq!(installed.release(), Some("6.1.0-9-amd64"));
 }
 
+/// Before the reboot the entry has words that the running kernel did not get.
+#[test]
+fn a_changed_entry_is_still_one_of_this_system() {
+    let with = |cmdline: &str| {
+        let mut tree = tree("z490-arch");
+        let selected = "LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+        put(&mut tree, &format!("sys/firmware/efi/efivars/{selected}"), "");
+        put(&mut tree, "proc/cmdline", cmdline);
+        let text = format!("title Arch\nlinux /vmlinuz-linux\noptions {OPTIONS} new.word=1\n");
+        put(&mut tree, "boot/loader/entries/arch.conf", &text);
+        menu(tree)
+    };
+    let entries = with(&format!("{OPTIONS} quiet\n")).into_present().unwrap();
+    assert_eq!(entries[0].words.last().map(String::as_str), Some("new.word=1"));
+    assert!(with("quiet\n").is_unreadable());
+}
+
 #[test]
 fn an_entry_that_cannot_be_read_hides_the_menu() {
     let mut tree = tree("z490-arch");

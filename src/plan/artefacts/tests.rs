@@ -148,6 +148,23 @@ fn what_a_plan_has_to_bring_about() {
     assert!(unit.text.as_deref().unwrap().ends_with("ExecStart=/bin/sh /hooks/passthru\n"));
 }
 
+/// `iommu=pt` is left out where the machine is set up without it.
+#[test]
+fn a_word_that_neither_is_configured_nor_comes_is_not_wanted() {
+    let root = Sysroot::from_tree(host_tree("z490-arch").unwrap().unwrap());
+    let host = Host::read(&root, Probe::No);
+    let desired = Desired::default();
+    let case = Case::new(&host, &desired);
+    let mut plan = plan(&case, &run(&case)).unwrap();
+    let word = plan.kernel_parameters.add.remove(0);
+    plan.expectations.push(crate::plan::Expectation::Parameter("intel_iommu=on".to_owned()));
+    let wanted = Artefacts::of(&host, &plan);
+    assert_eq!(wanted.words, ["intel_iommu=on"], "without {word}");
+    assert_eq!(wanted.ours, [""; 0]);
+    plan.changes.retain(|change| change.path.starts_with("/boot/"));
+    assert_eq!(Artefacts::of(&host, &plan).images, None, "no source of an image changes");
+}
+
 #[test]
 fn the_id_method_wants_no_script() {
     let wanted = of("z690-arch-iommu-off");

@@ -121,6 +121,21 @@ fn everything_in_an_archive_is_seen() {
 }
 
 #[test]
+fn one_wanted_name_of_several_is_enough() {
+    let entries =
+        [Made("a", FILE, b"", 6, 3), Made("b", FILE, b"", 6, 3), Made("c", FILE, b"x", 6, 3)];
+    for wanted in ["a", "b", "c"] {
+        let mut seen = Vec::new();
+        let want = |path: &str| path == wanted;
+        walk(file_of(&cpio(&entries)), &want, &mut |entry| seen.push(entry)).unwrap();
+        for entry in seen {
+            let content = (entry.path == wanted).then(|| b"x".to_vec());
+            assert_eq!(entry.content, content, "{} of {wanted}", entry.path);
+        }
+    }
+}
+
+#[test]
 fn content_that_is_too_large_is_passed_over() {
     let large = vec![b'x'; (1 << 20) + 1];
     let image = cpio(&[Made("large", FILE, &large, 1, 1), Made("after", FILE, b"y", 2, 1)]);
@@ -185,11 +200,17 @@ fn damage_is_named() {
     assert!(said(&at(94, b"ffffffff")).contains("too long"));
     assert!(said(&at(94, b"00000000")).contains("empty"));
     assert!(said(&at(54, b"ffffffff")).contains("cut off"));
+    let mut link = cpio(&[Made("lib", LINK, b"usr/lib", 4, 1)]);
+    link[54..62].copy_from_slice(b"ffffffff");
+    assert!(said(&link).contains("leads too far"));
     assert!(said(&at(54, b"+0000001")).contains("numbers"));
     let mut broken = through(&["gzip", "-c"], &image).unwrap();
     let crc = broken.len() - 8;
     broken[crc] ^= 1;
     assert!(said(&broken).contains("damaged"), "{}", said(&broken));
+    // A compressed part without an archive, behind a good one.
+    let empty = through(&["gzip", "-c"], b"").unwrap();
+    assert_eq!(said(&[image.clone(), empty].concat()), "it holds no archive");
     assert!(said(&[image, b"behind".to_vec()].concat()).contains("neither"));
 }
 
