@@ -135,11 +135,11 @@ impl Menu<'_> {
         Ok(())
     }
 
-    /// A whole command.
+    /// A whole command; those outside of entries say nothing here.
     fn end(&mut self, command: Vec<Word>) -> Result<(), NotUnderstood> {
         let Some((name, arguments)) = command.split_first() else { return Ok(()) };
-        let Some((title, id, first)) = self.open.iter().rev().find_map(|(_, open)| match open {
-            Open::Menu { title, id, entry: true, first } => Some((title, id, *first)),
+        let Some(first) = self.open.iter().rev().find_map(|(_, open)| match open {
+            Open::Menu { entry: true, first, .. } => Some(*first),
             _ => None,
         }) else {
             return Ok(());
@@ -150,20 +150,8 @@ impl Menu<'_> {
                 let Some(linux) = arguments.next() else {
                     return Err(self.refuse(name.at, "a `linux` command without a file"));
                 };
-                let submenus = self.open.iter().filter_map(|(_, open)| match open {
-                    Open::Menu { title, entry: false, .. } => Some(title.clone()),
-                    _ => None,
-                });
-                let entry = Entry {
-                    title: title.clone(),
-                    id: id.clone(),
-                    submenus: submenus.collect(),
-                    section: self.section.as_ref().map(|(_, name)| name.clone()),
-                    linux,
-                    words: arguments.collect(),
-                    initrds: Vec::new(),
-                    line: self.text.get(..name.at).unwrap_or_default().matches('\n').count() + 1,
-                };
+                let words = arguments.collect();
+                let entry = Entry { linux, words, ..self.entry_at(name.at) };
                 self.entries.push(entry);
             }
             "initrd" | "initrd16" | "initrdefi" => {
@@ -175,6 +163,25 @@ impl Menu<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Where a command stands: in which entry, submenus and part.
+    fn entry_at(&self, at: usize) -> Entry {
+        let mut found = Entry {
+            section: self.section.as_ref().map(|(_, name)| name.clone()),
+            line: self.text.get(..at).unwrap_or_default().matches('\n').count() + 1,
+            ..Entry::default()
+        };
+        for (_, open) in &self.open {
+            match open {
+                Open::Menu { title, id, entry: true, .. } => {
+                    (found.title, found.id) = (title.clone(), id.clone());
+                }
+                Open::Menu { title, .. } => found.submenus.push(title.clone()),
+                _ => {}
+            }
+        }
+        found
     }
 
     fn finish(self) -> Result<Vec<Entry>, NotUnderstood> {

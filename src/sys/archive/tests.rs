@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod programs;
+
 /// One entry: path, mode, content or link target, inode and number of names.
 struct Made<'a>(&'a str, u32, &'a [u8], u32, u32);
 
@@ -83,16 +85,17 @@ const PROGRAMS: [&[&str]; 9] = [
     &["cat"],
 ];
 
-/// The same content in every form that a program here can make; most programs must be here.
+/// The same content in every form that a program here can make.
 fn every_form(content: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let made = PROGRAMS.iter().filter_map(|argv| {
-        let installed =
-            ["/usr/bin", "/bin"].iter().any(|dir| std::path::Path::new(dir).join(argv[0]).exists());
-        installed.then(|| Some((argv.join(" "), through(argv, content)?)))?
+    let made = PROGRAMS.iter().filter_map(|argv| match through(argv, content) {
+        Some(image) => Some((argv.join(" "), image)),
+        None => {
+            let line = format!("SKIPPED: images made by {0}: {0} is not installed\n", argv[0]);
+            std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+            None
+        }
     });
-    let made: Vec<_> = made.collect();
-    assert!(made.len() >= 2, "not even gzip");
-    made
+    made.collect()
 }
 
 #[test]
@@ -212,37 +215,6 @@ fn damage_is_named() {
     let empty = through(&["gzip", "-c"], b"").unwrap();
     assert_eq!(said(&[image.clone(), empty].concat()), "it holds no archive");
     assert!(said(&[image, b"behind".to_vec()].concat()).contains("neither"));
-}
-
-#[test]
-fn a_program_says_itself_what_is_wrong() {
-    let Some(image) = through(&["zstd", "-q", "-c"], &main_archive()) else { return };
-    let mut broken = image.clone();
-    let middle = broken.len() / 2;
-    broken[middle..].fill(0xff);
-    let said = read(&broken).unwrap_err().to_string();
-    assert!(said.starts_with("`zstd -dc` cannot unpack it: "), "{said}");
-}
-
-#[test]
-fn a_missing_program_is_named_with_its_package() {
-    let error = ArchiveError::NoProgram { program: "lzop", package: "lzop" };
-    assert!(error.to_string().ends_with("install lzop"));
-    if !std::path::Path::new("/usr/bin/lzop").exists() {
-        assert!(matches!(read(b"\x89LZO"), Err(ArchiveError::NoProgram { .. })));
-    }
-}
-
-/// Damage early in a long stream: the program still writes, and must neither hang nor stay.
-#[test]
-fn a_program_is_ended_when_its_output_is_damaged() {
-    let mut content = cpio(&[Made("a", FILE, b"", 1, 1)]);
-    content.extend_from_slice(b"no archive");
-    content.resize(64 << 20, 7);
-    for (form, image) in every_form(&content).into_iter().filter(|(form, _)| form != "cat") {
-        let error = read(&image).unwrap_err();
-        assert!(matches!(error, ArchiveError::Damaged(_)), "{form}: {error}");
-    }
 }
 
 #[test]
