@@ -153,8 +153,8 @@ pub fn problems(
         }
     };
     let mut problems = entries::problems(wanted, entries);
-    if let Some(wanted) = &wanted.images {
-        problems.extend(image::problems(wanted, entries, images));
+    if let Some(own) = &wanted.images {
+        problems.extend(image::problems(own, &wanted.kernels, entries, images));
     }
     problems
 }

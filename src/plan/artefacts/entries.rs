@@ -14,9 +14,10 @@ pub fn is_normal(entry: &MenuEntry) -> bool {
     // In grub.cfg the file says nothing about one entry of it.
     let file = entry.place.rsplit('/').next().filter(|name| name.ends_with(".conf"));
     let file = file.unwrap_or_default().to_lowercase();
-    // Words and ids of recovery entries are those of grub-mkconfig's 10_linux.
+    // Words and ids are those of grub-mkconfig's 10_linux, whose titles are translated.
+    let id = entry.id.as_deref().unwrap_or_default();
     let recovery = entry.words.iter().any(|word| word == "single" || word == "recovery")
-        || entry.id.as_deref().is_some_and(|id| id.contains("-recovery-"));
+        || ["-recovery-", "-fallback-"].iter().any(|mark| id.contains(mark));
     !recovery
         && !entry.section.as_deref().is_some_and(|section| section.contains("passthru"))
         && !own.iter().chain(&kept).any(|mark| title.contains(mark))

@@ -13,9 +13,11 @@ const S_IFMT: u32 = 0o170_000;
 const S_IFREG: u32 = 0o100_000;
 
 /// Everything that is wrong with the images of normal entries; entries that share images are
-/// judged once.
+/// judged once. `kernels` are releases: some distributions name kernels after something else
+/// (`vmlinuz-6.1-x86_64` of Manjaro), and then any directory of modules will do.
 pub fn problems(
     wanted: &ImageArtefacts,
+    kernels: &[String],
     menu: &[MenuEntry],
     images: &BTreeMap<String, Observed<Image>>,
 ) -> Vec<Problem> {
@@ -23,7 +25,8 @@ pub fn problems(
     let mut done = BTreeSet::new();
     for entry in menu.iter().filter(|entry| entries::is_normal(entry)) {
         let own: Vec<&str> = entry.images().collect();
-        if !done.insert((entry.release(), own.clone())) {
+        let release = entry.release().filter(|release| kernels.iter().any(|own| own == release));
+        if !done.insert((release, own.clone())) {
             continue;
         }
         let Some(last) = own.last() else {
@@ -33,7 +36,7 @@ pub fn problems(
         };
         match together(&own, images) {
             Ok(image) => {
-                let texts = of_image(wanted, entry.release(), &image);
+                let texts = of_image(wanted, release, &image);
                 problems.extend(texts.into_iter().map(|text| problem(&format!("/{last}"), text)));
             }
             Err(unseen) => problems.push(unseen),

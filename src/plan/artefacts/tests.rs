@@ -22,6 +22,7 @@ fn of(host: &str) -> Artefacts {
 /// The same for another generator, with the binding script.
 fn for_generator(generator: InitramfsKind) -> Artefacts {
     let mut wanted = of("z490-arch");
+    wanted.kernels = vec!["6.1.0".to_owned()];
     let images = wanted.images.as_mut().unwrap();
     images.generator = generator;
     let path = match generator {

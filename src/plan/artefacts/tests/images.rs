@@ -62,6 +62,15 @@ fn modules_may_have_any_name_or_be_built_in() {
     assert_eq!(said(&wanted, good_menu(&wanted), image), "");
 }
 
+/// Manjaro: `vmlinuz-6.1-x86_64` is no release.
+#[test]
+fn a_kernel_may_be_named_after_something_else_than_its_release() {
+    let wanted = for_generator(InitramfsKind::Mkinitcpio);
+    let mut menu = good_menu(&wanted);
+    menu[1].linux = "boot/vmlinuz-6.1-x86_64".to_owned();
+    assert_eq!(said(&wanted, menu, good_image(wanted.images.as_ref().unwrap())), "");
+}
+
 #[test]
 fn the_order_of_initramfs_tools() {
     check(

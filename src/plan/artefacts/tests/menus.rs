@@ -64,6 +64,7 @@ fn entries_for_bad_days_need_no_words() {
         |menu| menu[1].section = Some("45_passthru".to_owned()),
         |menu| menu[1].place = "/boot/loader/entries/arch-fallback.conf".to_owned(),
         |menu| menu[1].id = Some("gnulinux-6.1.0-recovery-af".to_owned()),
+        |menu| menu[1].id = Some("gnulinux-linux-fallback-af".to_owned()),
         |menu| menu[1].words.push("single".to_owned()),
     ];
     for (at, spoil) in kept.iter().enumerate() {
