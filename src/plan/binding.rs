@@ -132,7 +132,7 @@ fn method(case: &Case<'_>, functions: &[&PciDevice]) -> Method {
     }
 }
 
-fn id_text(function: &PciDevice, method: Method) -> String {
+pub(super) fn id_text(function: &PciDevice, method: Method) -> String {
     match (method, function.subsystem) {
         (Method::Id, _) => function.id.to_string(),
         (_, Some(subsystem)) => format!("{}:{subsystem}", function.id),

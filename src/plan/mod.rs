@@ -12,7 +12,8 @@ mod modprobe;
 
 pub use binding::{Binding, Method};
 pub use change::{ChangeKind, Command, FileChange, FileState};
-pub use expectation::Expectation;
+#[allow(unused_imports, reason = "asked for by what applies, undoes and verifies")]
+pub use expectation::{Expectation, before as expectations_before, ids_of};
 pub use kernel_parameters::ParameterChange;
 
 use crate::check::{Case, Report, bootloader_by_hand};
