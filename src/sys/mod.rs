@@ -10,6 +10,7 @@
 
 mod directory;
 mod hosts;
+mod kernel_log;
 mod meta;
 mod observed;
 mod output;

@@ -38,7 +38,7 @@ pub enum OpenRootError {
 }
 
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     Directory(Directory),
     Tree(Box<Tree>),
 }
@@ -46,7 +46,7 @@ enum Source {
 /// The system that is looked at.
 #[derive(Debug)]
 pub struct Sysroot {
-    source: Source,
+    pub(super) source: Source,
     live: bool,
     recording: Mutex<Option<Recording>>,
     unreadable: Mutex<BTreeMap<String, String>>,
@@ -130,7 +130,7 @@ impl Sysroot {
         seen
     }
 
-    fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
+    pub(super) fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
         match &self.source {
             Source::Directory(directory) => directory.read(path),
             Source::Tree(tree) => tree.read(path),
@@ -251,7 +251,7 @@ impl Sysroot {
     }
 
     /// Notes what could not be read, and enters everything into a running recording.
-    fn keep<T>(&self, path: &str, seen: &Observed<T>, how: impl FnOnce(&T) -> Seen) {
+    pub(super) fn keep<T>(&self, path: &str, seen: &Observed<T>, how: impl FnOnce(&T) -> Seen) {
         if let Observed::Unreadable(reason) = seen {
             self.note_unreadable(path, reason);
         }
