@@ -1,6 +1,7 @@
 //! The inventory of one machine: a plain value, read once, judged by nobody here.
 
 pub mod boot;
+pub mod booted;
 pub mod cpu;
 pub mod files;
 pub mod firmware;
