@@ -2,8 +2,8 @@
 //!
 //! From below: [`sys`] touches the machine; [`config`] knows file formats; [`host`] is the
 //! inventory, and [`capture`] one file of it; [`check`] judges it; [`plan`] decides what would
-//! change; [`document`] is the JSON contract; [`ui`] puts it into words; [`commands`] and [`cli`]
-//! are the program. Only [`run`] is for others.
+//! change; [`verify`] judges what came of it; [`document`] is the JSON contract; [`ui`] puts it
+//! into words; [`commands`] and [`cli`] are the program. Only [`run`] is for others.
 //! `docs/architecture.md` has the picture and the rules.
 
 pub(crate) mod capture;
@@ -19,6 +19,7 @@ pub(crate) mod host;
 pub(crate) mod plan;
 pub(crate) mod sys;
 pub(crate) mod ui;
+pub(crate) mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

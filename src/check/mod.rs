@@ -18,7 +18,7 @@ mod select;
 
 pub use boot::by_hand as bootloader_by_hand;
 pub use case::{Case, Desired, IdsIn};
-pub use finding::{Finding, RemedyKind, Severity};
+pub use finding::{Evidence, Finding, RemedyKind, Severity};
 pub use initramfs::preset_naming_a_config;
 pub use report::{Report, Verdict, run};
 pub use select::Selection;

@@ -3,10 +3,13 @@
 mod check;
 mod inspect;
 mod plan;
+mod verify;
 
 pub use check::CheckDocument;
 pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};
 pub use plan::{Change, PlanDocument};
+#[allow(unused_imports, reason = "made where a transaction is verified")]
+pub use verify::{Expected, VerifyDocument};
 
 use serde::Serialize;
 

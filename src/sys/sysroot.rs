@@ -247,6 +247,10 @@ impl Sysroot {
             Source::Directory(directory) => directory.dir(path).map(Place::Open),
             Source::Tree(tree) => tree.dir(path).map(Place::Recorded),
         };
+        if place.is_unreadable() {
+            // What is in it stands in its entries; only that it is hidden is said here.
+            self.keep(path, &place, |_| Seen::Present(None));
+        }
         place.map(|place| Dir { root: self, path: path.to_owned(), place })
     }
 

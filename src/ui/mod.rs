@@ -5,6 +5,7 @@ pub mod groups;
 pub mod inspect;
 pub mod plan;
 mod style;
+pub mod verify;
 
 pub use style::Page;
 

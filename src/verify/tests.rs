@@ -1,0 +1,5 @@
+mod bound;
+mod lab;
+mod rest;
+mod verdicts;
+mod words;
