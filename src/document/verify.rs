@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Schema, Unreadable};
 use crate::check::Evidence;
-use crate::host::booted::Facts;
+use crate::host::booted::{BOOT_ID, Facts};
 use crate::verify::{Outcome, Reboot, Report, Verdict};
 
 /// The whole answer.
@@ -55,10 +55,14 @@ impl VerifyDocument {
                 "Whether the machine was rebooted since the change is not known: {reason}."
             )),
         };
-        let unreadable = facts
-            .unreadable
-            .iter()
-            .map(|(path, reason)| Unreadable { path: format!("/{path}"), reason: reason.clone() });
+        let each = |(path, reason): &(String, String)| Unreadable {
+            path: format!("/{path}"),
+            reason: reason.clone(),
+        };
+        let mut unreadable: Vec<Unreadable> = facts.unreadable.iter().map(each).collect();
+        if facts.boot_id.is_absent() {
+            unreadable.push(each(&(BOOT_ID.to_owned(), "it is not there".to_owned())));
+        }
         Self {
             schema: Schema { name: "verify", version: 1 },
             transaction,
@@ -66,7 +70,7 @@ impl VerifyDocument {
             boot_id: facts.boot_id.present().cloned(),
             expectations: report.outcomes().iter().map(Expected::of).collect(),
             remarks: remark.into_iter().collect(),
-            unreadable: unreadable.collect(),
+            unreadable,
         }
     }
 }
@@ -81,5 +85,44 @@ impl Expected {
             cause: outcome.cause.clone(),
             hint: outcome.hint.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use crate::host::booted;
+    use crate::host::rom::Probe;
+    use crate::plan::Expectation;
+    use crate::sys::{Sysroot, host_tree};
+    use crate::verify::{Then, evaluate};
+
+    #[test]
+    fn the_document_is_the_contract() {
+        let root = Sysroot::from_tree(host_tree("qemu-intel-bound").unwrap().unwrap());
+        let host = Host::read(&root, Probe::No);
+        let facts = booted::read(&root, &host);
+        let expected = [Expectation::IommuOn, Expectation::Parameter("quiet=yes".to_owned())];
+        let report = evaluate(&expected, &Then::default(), &host, &facts).unwrap();
+        let document = VerifyDocument::of(7, &report, &facts);
+        let json = serde_json::to_value(&document).unwrap();
+        assert_eq!(json["schema"], serde_json::json!({"name": "verify", "version": 1}));
+        assert_eq!((&json["transaction"], &json["verdict"]), (&7.into(), &"unmet".into()));
+        assert_eq!(json["boot_id"], serde_json::Value::Null);
+        let hidden = json["unreadable"].as_array().unwrap().last().unwrap();
+        assert_eq!(hidden["path"], "/proc/sys/kernel/random/boot_id");
+        let met = serde_json::json!({
+            "id": "iommu:on",
+            "text": "The IOMMU is on: there are groups.",
+            "verdict": "met",
+            "evidence": [{"path": "/sys/kernel/iommu_groups", "found": "10 groups"}],
+            "cause": null,
+            "hint": null
+        });
+        assert_eq!(json["expectations"][0], met);
+        assert_eq!(json["expectations"][1]["verdict"], "unmet");
+        assert!(json["expectations"][1]["cause"].is_string());
+        assert_eq!(json["remarks"].as_array().map(Vec::len), Some(1));
     }
 }

@@ -1,14 +1,19 @@
 //! Whether one expectation holds: three outcomes, each with what was read.
 
+mod foreign;
+mod words;
+
+pub use foreign::foreign;
+pub use words::is_in_effect;
+
 use super::Verdict;
 use super::scene::Scene;
 use crate::check::Evidence;
-use crate::config::cmdline::{Cmdline, Parameter};
 use crate::host::Observed;
 use crate::host::booted::VFIO_NODES;
 use crate::host::iommu::GROUPS;
 use crate::host::pci::{DEVICES, PciAddress, PciDevice};
-use crate::plan::{Expectation, ids_of};
+use crate::plan::Expectation;
 
 /// What looking gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +45,8 @@ impl Judgement {
 /// Looks.
 pub fn judge(scene: &Scene<'_>, expectation: &Expectation) -> Judgement {
     match expectation {
-        Expectation::Parameter(word) => parameter(scene, word),
-        Expectation::NoParameter(word) => no_parameter(scene, word),
+        Expectation::Parameter(word) => words::parameter(scene, word),
+        Expectation::NoParameter(word) => words::no_parameter(scene, word),
         Expectation::IommuOn => iommu_on(scene),
         Expectation::Identity(address, ids) => identity(scene, *address, ids),
         Expectation::OnVfio(address) => on_vfio(scene, *address),
@@ -49,68 +54,6 @@ pub fn judge(scene: &Scene<'_>, expectation: &Expectation) -> Judgement {
         Expectation::Keeps(address, driver) => keeps(scene, *address, driver),
         Expectation::VfioGroup(group) => vfio_group(scene, *group),
         Expectation::NothingElseTaken => nothing_else(scene),
-    }
-}
-
-const CMDLINE: &str = "proc/cmdline";
-
-fn command_line<'a>(scene: &'a Scene<'_>) -> Result<&'a Cmdline, Judgement> {
-    match &scene.host.kernel.command_line {
-        Observed::Present(_) => Ok(&scene.case.active),
-        Observed::Absent => Err(Judgement::Unknown(CMDLINE.into(), "it is not there".into())),
-        Observed::Unreadable(reason) => Err(Judgement::Unknown(CMDLINE.into(), reason.clone())),
-    }
-}
-
-fn parameter(scene: &Scene<'_>, word: &str) -> Judgement {
-    let active = match command_line(scene) {
-        Ok(active) => active,
-        Err(unknown) => return unknown,
-    };
-    Judgement::of(is_in_effect(active, word), CMDLINE, found_of(active, word))
-}
-
-fn no_parameter(scene: &Scene<'_>, word: &str) -> Judgement {
-    let active = match command_line(scene) {
-        Ok(active) => active,
-        Err(unknown) => return unknown,
-    };
-    let there = active.parameters().any(|p| says(&p, &Parameter::parse(word)));
-    Judgement::of(!there, CMDLINE, found_of(active, word))
-}
-
-/// Words of the same name, or that there is none.
-fn found_of(active: &Cmdline, word: &str) -> String {
-    let key = Parameter::parse(word).key;
-    let same: Vec<&str> =
-        active.parameters().filter(|p| p.is(key)).map(|parameter| parameter.word).collect();
-    if same.is_empty() { format!("no {key}") } else { same.join(" ") }
-}
-
-/// Values of these are lists, each part of which counts (drivers/iommu/intel/iommu.c
-/// `intel_iommu_setup`, drivers/iommu/amd/init.c `parse_amd_iommu_options`).
-const LISTS: [&str; 2] = ["intel_iommu", "amd_iommu"];
-
-/// Of a module's parameter the last value counts (kernel/params.c); so does the last
-/// `passthru.bind=`.
-pub fn is_in_effect(active: &Cmdline, word: &str) -> bool {
-    let wanted = Parameter::parse(word);
-    if wanted.key.contains('.') {
-        return active.last(wanted.key).is_some_and(|last| says(&last, &wanted));
-    }
-    active.parameters().any(|parameter| says(&parameter, &wanted))
-}
-
-fn says(parameter: &Parameter<'_>, wanted: &Parameter<'_>) -> bool {
-    if !parameter.is(wanted.key) {
-        return false;
-    }
-    let parts = |value: &str, part: &str| value.split(',').any(|one| one == part);
-    match (parameter.value, wanted.value) {
-        (Some(value), Some(part)) if LISTS.iter().any(|list| wanted.is(list)) => {
-            value == part || parts(value, part)
-        }
-        (value, wanted) => value == wanted,
     }
 }
 
@@ -148,15 +91,10 @@ fn identity(scene: &Scene<'_>, address: PciAddress, ids: &str) -> Judgement {
         Observed::Absent => return Judgement::of(false, path_of(address), "not there"),
         Observed::Unreadable(reason) => return Judgement::Unknown(path_of(address), reason),
     };
-    let halves = ["/uevent", "/subsystem_vendor", "/subsystem_device"];
-    let unread = || halves.iter().find_map(|half| Some((half, scene.unread(address, half)?)));
-    if device.subsystem.is_none()
-        && let Some((half, reason)) = unread()
-    {
-        return Judgement::Unknown(format!("{}{half}", path_of(address)), reason);
+    match scene.ids(device) {
+        Ok(found) => Judgement::of(found == ids, format!("{}/uevent", path_of(address)), found),
+        Err((path, reason)) => Judgement::Unknown(path, reason),
     }
-    let found = ids_of(device);
-    Judgement::of(found == ids, format!("{}/uevent", path_of(address)), found)
 }
 
 /// A function as it is, with its driver.
@@ -237,8 +175,9 @@ fn vfio_group(scene: &Scene<'_>, group: u32) -> Judgement {
     if !nodes.contains(&group.to_string()) {
         return Judgement::of(false, path, "not there");
     }
-    let mut own = scene.to_bind().filter_map(|address| scene.host.device(address)).peekable();
-    if own.peek().is_some() && own.all(|function| function.iommu_group != Some(group)) {
+    let own = scene.to_bind().filter_map(|address| scene.host.device(address)?.iommu_group);
+    let own: Vec<u32> = own.collect();
+    if !own.is_empty() && !own.contains(&group) {
         return Judgement::of(false, path, "the node of another group than the card's");
     }
     Judgement::of(true, path, "there")
@@ -262,36 +201,4 @@ fn nothing_else(scene: &Scene<'_>) -> Judgement {
         Some((path, reason)) => Judgement::Unknown(path, reason),
         None => Judgement::of(true, "sys/bus/pci/drivers/vfio-pci", "nothing else"),
     }
-}
-
-/// What a VFIO driver holds without having been meant to: not selected by this transaction, and
-/// not held before it.
-pub fn foreign<'a>(scene: &Scene<'a>) -> Vec<&'a PciDevice> {
-    let bound = scene.host.devices().iter().filter(|device| device.on_vfio());
-    bound.filter(|device| !is_meant(scene, device)).collect()
-}
-
-fn is_meant(scene: &Scene<'_>, device: &PciDevice) -> bool {
-    let ids = ids_of(device);
-    let expected = scene.to_bind().map(|address| (address, scene.identity(address)));
-    let before = scene.then.functions.iter().filter(|function| function.was_on_vfio());
-    let known = expected.chain(before.map(|one| (one.address, Some(one.ids.as_str()))));
-    // At its place, or moved away from it.
-    let mut here = known.filter(|(address, known)| match known {
-        Some(known) if *known == ids => {
-            *address == device.address || scene.displaced(*address).is_some()
-        }
-        Some(_) => false,
-        None => *address == device.address,
-    });
-    here.next().is_some() || is_lent(scene, device)
-}
-
-/// libvirt and driverctl write an override for a device that they lend to a guest. Ours is
-/// written by the script in the image, for what the kernel command line names.
-fn is_lent(scene: &Scene<'_>, device: &PciDevice) -> bool {
-    let seen = scene.facts.overrides.get(&device.address);
-    let name = seen.and_then(Observed::present);
-    let ours = super::cause::selected_by(scene, device).is_some();
-    name.is_some_and(|name| device.driver.as_ref() == Some(name)) && !ours
 }

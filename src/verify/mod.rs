@@ -118,7 +118,9 @@ fn pending(expectation: &Expectation, facts: &Facts) -> Outcome {
         expectation: expectation.clone(),
         verdict: Verdict::Pending,
         evidence: vec![Evidence::new(crate::host::booted::BOOT_ID, id)],
-        cause: Some("The machine was not rebooted yet since the change.".to_owned()),
+        cause: Some(
+            "The machine is not rebooted yet: this is still the boot of the change.".to_owned(),
+        ),
         hint: Some("Reboot, then run `passthru verify`.".to_owned()),
     }
 }

@@ -93,11 +93,31 @@ impl<'a> Scene<'a> {
         unreadable.clone().find(|(path, _)| of_function(path).is_some()).cloned()
     }
 
+    /// Identity of a function, or the path that hides it and the reason.
+    pub fn ids(&self, device: &PciDevice) -> Result<String, (String, String)> {
+        if device.subsystem.is_none() {
+            for attribute in ["/subsystem_vendor", "/subsystem_device"] {
+                if let Some(reason) = self.unread(device.address, attribute) {
+                    return Err((format!("{}{attribute}", device.path()), reason));
+                }
+            }
+        }
+        Ok(ids_of(device))
+    }
+
+    /// The log was read, and nothing of its beginning is lost: the first second is in it.
+    pub fn has_whole_log(&self) -> bool {
+        self.log().next().is_some_and(|line| line.micros < 1_000_000)
+    }
+
     /// What a function should be, if it is something else now or gone.
     pub fn displaced(&self, address: PciAddress) -> Option<&'a str> {
         let ids = self.identity(address)?;
         match self.device(address) {
-            Observed::Present(device) => (ids_of(device) != ids).then_some(ids),
+            Observed::Present(device) => match self.ids(device) {
+                Ok(found) => (found != ids).then_some(ids),
+                Err(_) => None,
+            },
             Observed::Absent => Some(ids),
             Observed::Unreadable(_) => None,
         }

@@ -1,4 +1,5 @@
 mod bound;
+mod drivers;
 mod lab;
 mod rest;
 mod verdicts;

@@ -90,17 +90,29 @@ fn not_in_kernel(scene: &Scene<'_>) -> Option<Cause> {
 }
 
 /// The script writes `vfio-pci` as the override of every function before anything else, and it
-/// stays there unless vfio-pci cannot be loaded, which the script then says.
+/// stays there unless the script says in the kernel's log why not.
 fn no_script(scene: &Scene<'_>, address: PciAddress) -> Option<Cause> {
     let word = scene.case.active.last(BIND)?;
     let seen = scene.facts.overrides.get(&address)?;
     if !seen.is_absent() || scene.script().next().is_some() {
         return None;
     }
-    let text = "The kernel got the word that selects the card, but nothing in the initramfs acted \
-                on it: the image that was started does not hold passthru's script.";
+    let (text, hint) = if scene.has_whole_log() {
+        (
+            "The kernel got the word that selects the card, but nothing in the initramfs acted on \
+             it: the image that was started does not hold passthru's script.",
+            REBUILD,
+        )
+    } else {
+        (
+            "The kernel got the word that selects the card, but nothing acted on it, or it was \
+             taken back. The kernel's log would tell, but not all of it could be read.",
+            "Run `sudo passthru verify`. If that tells no more, run `passthru apply` again, which \
+             builds the image anew, and reboot.",
+        )
+    };
     let path = format!("{DEVICES}/{address}/driver_override");
-    Some(Cause::new(text, REBUILD).and("proc/cmdline", word.word).and(path, "not set"))
+    Some(Cause::new(text, hint).and("proc/cmdline", word.word).and(path, "not set"))
 }
 
 fn built_in(scene: &Scene<'_>, address: PciAddress, driver: Option<&str>) -> Option<Cause> {
@@ -128,8 +140,7 @@ fn not_loaded(scene: &Scene<'_>) -> Option<Cause> {
     if !known || !module || kernel.loaded.contains("vfio_pci") {
         return None;
     }
-    let text = "vfio-pci was never loaded in this boot: neither the initramfs nor a softdep asked \
-                for it.";
+    let text = "vfio-pci is not loaded: neither the initramfs nor a softdep asked for it.";
     let cause = Cause::new(text, REBUILD).and("proc/modules", "no vfio_pci");
     let finding = scene.finding(&IMAGE_FINDINGS);
     Some(cause.and_all(finding.map(|found| found.evidence.clone()).unwrap_or_default()))

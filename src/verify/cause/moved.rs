@@ -6,8 +6,8 @@ use crate::host::pci::{DEVICES, PciAddress, PciDevice};
 use crate::plan::ids_of;
 use crate::verify::scene::Scene;
 
-const AGAIN: &str = "passthru binds nothing that moved. Run `passthru undo`, then `passthru plan` \
-                     and `passthru apply`, which name the new address.";
+const AGAIN: &str = "What was set up names the old address. Run `passthru undo`, then `passthru plan` \
+                     and `passthru apply`, which name the new one.";
 const SEAT: &str = "Check that the card is seated, powered, and not switched off in the firmware \
                     setup. If it was taken out for good, run `passthru undo`.";
 

@@ -6,14 +6,15 @@ use crate::config::bls::Entry;
 use crate::config::cmdline::{Cmdline, Parameter};
 use crate::host::boot::{BootloaderKind, GRUB_CFGS};
 use crate::host::parameters::current_entry;
+use crate::verify::Reboot;
 use crate::verify::scene::Scene;
 
 /// Why a word that was expected is not there.
 pub fn missing(scene: &Scene<'_>, word: &str) -> Cause {
     recovery(scene)
-        .or_else(|| another_value(scene, word))
         .or_else(|| updated_kernel(scene, word))
         .or_else(|| another_entry(scene, word))
+        .or_else(|| another_value(scene, word))
         .or_else(|| menu_problem(scene))
         .or_else(|| not_generated(scene, word))
         .or_else(|| another_copy(scene, word))
@@ -34,10 +35,12 @@ fn recovery(scene: &Scene<'_>) -> Option<Cause> {
 fn another_value(scene: &Scene<'_>, word: &str) -> Option<Cause> {
     let key = Parameter::parse(word).key;
     let last = scene.case.active.last(key).filter(|_| key.contains('.'))?;
-    let text = format!(
-        "The kernel got another value for {key}: `{}`, and only the last one counts.",
-        last.word
-    );
+    let replaced = if scene.case.active.contains_word(word) {
+        ", which comes later, and only the last one counts"
+    } else {
+        ""
+    };
+    let text = format!("The kernel got another value for {key}: `{}`{replaced}.", last.word);
     let source = scene.case.configured.source_of(last.word);
     let hint = match source {
         Some(source) => format!("/{} sets it. {AGAIN}", source.path),
@@ -163,9 +166,13 @@ fn another_copy(scene: &Scene<'_>, word: &str) -> Option<Cause> {
     } else {
         ""
     };
+    let when = match scene.then.reboot(scene.host, scene.facts) {
+        Reboot::Unknown(_) => "before the change, or ",
+        Reboot::Done | Reboot::NotYet => "",
+    };
     let text = format!(
-        "/{} has what passthru added, but the kernel was started without it: from another entry \
-         or by another boot loader, or it was edited in the boot menu.{doubt}",
+        "/{} has what passthru added, but the kernel was started without it: {when}from another \
+         entry or by another boot loader, or it was edited in the boot menu.{doubt}",
         source.path
     );
     let clues = loader.clues.iter().map(|c| Evidence::new(c.path.clone(), c.found.clone()));

@@ -63,6 +63,16 @@ fn a_group_has_another_number() {
     holds(&renumbered.present("dev/vfio/18"), &expected(), id, Unmet, cause);
 }
 
+/// Where the functions' own groups could not be read, the node is what there is to see.
+#[test]
+fn the_node_is_there() {
+    holds(&after(), &expected(), "group:18", Met, "");
+    let dev = "sys/devices/pci0000:00/0000:00:1b.4/0000:05:00.0/0000:06:00.0/0000:07:00";
+    let hidden = after().without(&format!("{dev}.0/iommu_group"));
+    let hidden = hidden.without(&format!("{dev}.1/iommu_group"));
+    holds(&hidden, &expected(), "group:18", Met, "");
+}
+
 #[test]
 fn a_node_is_missing() {
     let id = "group:18";

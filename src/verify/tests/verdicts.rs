@@ -61,7 +61,10 @@ fn everything_waits_for_the_reboot() {
         for outcome in report.outcomes() {
             assert_eq!(outcome.verdict, Verdict::Pending, "{outcome:?}");
             let cause = outcome.cause.as_deref();
-            assert_eq!(cause, Some("The machine was not rebooted yet since the change."));
+            assert_eq!(
+                cause,
+                Some("The machine is not rebooted yet: this is still the boot of the change.")
+            );
         }
     }
 }
@@ -144,7 +147,7 @@ fn what_could_not_be_read_is_unknown() {
         (
             no_uevent().unreadable(&format!("{dev}/subsystem_vendor")),
             "identity:0000:07:00.0=1002:73ff:1462:5022",
-            "sys/bus/pci/devices/0000:07:00.0/uevent",
+            "sys/bus/pci/devices/0000:07:00.0/subsystem_vendor",
         ),
         (
             no_uevent().unreadable(&format!("{dev}/driver")),

@@ -67,9 +67,19 @@ fn a_later_word_replaces_it() {
     );
     of_word(
         &twice,
-        "The kernel got another value for passthru.bind: `passthru.bind=none`, and only the last \
-         one counts.",
+        "The kernel got another value for passthru.bind: `passthru.bind=none`, which comes later, \
+         and only the last one counts.",
     );
+}
+
+#[test]
+fn another_value_stands_there() {
+    let other = after().swap(&format!("iommu=pt {WORD}"), "iommu=pt passthru.bind=other");
+    let other = other.put("boot/loader/entries/arch.conf", "options rw passthru.bind=other\n");
+    let cause = "The kernel got another value for passthru.bind: `passthru.bind=other`.";
+    of_word(&other, cause);
+    let hint = other.outcome(&expected(), &format!("parameter:{WORD}")).hint.unwrap();
+    assert!(hint.starts_with("/boot/loader/entries/arch.conf sets it."), "{hint}");
 }
 
 #[test]
@@ -98,6 +108,13 @@ fn the_entry_has_it_and_the_kernel_does_not() {
         "/boot/loader/entries/arch.conf has what passthru added, but the kernel was started \
          without it: from another entry or by another boot loader, or it was edited in the boot \
          menu.",
+    );
+    let then = Then { boot_id: None, command_line: None, ..before().then() };
+    of_word(
+        &typed.knowing(then),
+        "/boot/loader/entries/arch.conf has what passthru added, but the kernel was started \
+         without it: before the change, or from another entry or by another boot loader, or it was \
+         edited in the boot menu.",
     );
 }
 
