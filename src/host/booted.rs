@@ -104,7 +104,7 @@ fn driver_override(root: &Sysroot, address: PciAddress) -> Observed<String> {
 mod tests {
     use super::*;
     use crate::host::rom::Probe;
-    use crate::sys::{Node, host_tree};
+    use crate::sys::{Node, Tree, host_tree};
 
     fn file(text: &str) -> Node {
         Node::File { bytes: text.as_bytes().to_vec(), meta: None }
@@ -136,9 +136,15 @@ mod tests {
 
     #[test]
     fn without_dev_nobody_knows_of_nodes() {
-        let root = Sysroot::from_tree(host_tree("z490-arch").unwrap().unwrap());
-        let facts = read(&root, &Host::read(&root, Probe::No));
-        assert_eq!(root.exists("dev").is_present(), facts.vfio_nodes.is_absent());
+        let facts = |tree: Tree| {
+            let root = Sysroot::from_tree(tree);
+            read(&root, &Host::read(&root, Probe::No))
+        };
+        let shown = host_tree("z490-arch").unwrap().unwrap();
+        let text = shown.render().replace("dev/kvm present\n", "");
+        assert!(facts(shown).vfio_nodes.is_absent());
+        let facts = facts(Tree::parse(&text).unwrap());
+        assert!(facts.vfio_nodes.is_unreadable(), "{:?}", facts.vfio_nodes);
         assert!(facts.boot_id.is_absent());
     }
 }

@@ -1,7 +1,6 @@
 //! A function that stays with the host lost its driver.
 
 use super::{Cause, forbidden, kernel_changed, moved, recovery_word, taken};
-use crate::host::kernel::ModuleState;
 use crate::host::pci::{PciAddress, PciDevice};
 use crate::verify::scene::Scene;
 
@@ -12,10 +11,10 @@ pub fn lost(scene: &Scene<'_>, address: PciAddress, driver: &str) -> Cause {
         .or_else(|| on_vfio(scene, address))
         .or_else(|| driver_forbidden(scene, driver))
         .or_else(|| recovery(scene))
-        .or_else(|| install_cancelled(scene))
+        .or_else(|| install_cancelled(scene, driver))
         .or_else(|| blacklisted(scene, driver))
         .or_else(|| another_kernel(scene, driver))
-        .or_else(|| not_loaded(scene, driver))
+        .or_else(|| not_loaded(scene, address, driver))
         .unwrap_or_else(|| unexplained(scene, address, driver))
 }
 
@@ -50,8 +49,23 @@ fn recovery(scene: &Scene<'_>) -> Option<Cause> {
     Some(Cause::new(text, super::PICK_ENTRY).and("proc/cmdline", word))
 }
 
-fn install_cancelled(scene: &Scene<'_>) -> Option<Cause> {
-    scene.finding(&["softdep-cancels-install"]).map(Cause::found)
+/// A softdep on a module makes modprobe drop its `install` line (modprobe.d(5)), and for some
+/// drivers that line is what loads them.
+fn install_cancelled(scene: &Scene<'_>, driver: &str) -> Option<Cause> {
+    let modprobe = &scene.host.modprobe;
+    let install = modprobe.install_line(driver)?;
+    let softdep = modprobe.softdeps(driver).into_iter().next()?;
+    let text = format!(
+        "/{}, line {}, has a softdep for {driver}, and so modprobe drops the `install` line of \
+         /{}, line {}, which loads it.",
+        softdep.path, softdep.line, install.path, install.line
+    );
+    let hint = "Take the softdep out, rebuild the image, and reboot.";
+    Some(
+        Cause::new(text, hint)
+            .and(softdep.path, format!("line {}: softdep {driver}", softdep.line))
+            .and(install.path, format!("install {driver} {}", install.what)),
+    )
 }
 
 fn blacklisted(scene: &Scene<'_>, driver: &str) -> Option<Cause> {
@@ -72,16 +86,18 @@ fn another_kernel(scene: &Scene<'_>, driver: &str) -> Option<Cause> {
     Some(Cause::new(text, hint).and("proc/sys/kernel/osrelease", now))
 }
 
-fn not_loaded(scene: &Scene<'_>, driver: &str) -> Option<Cause> {
+/// Only for a driver whose module is known to be a file: others are not in the list at all.
+fn not_loaded(scene: &Scene<'_>, address: PciAddress, driver: &str) -> Option<Cause> {
     let kernel = &scene.host.kernel;
-    let loaded = kernel.loaded.contains(&driver.replace('-', "_"));
-    let built_in = kernel.vfio_pci.present() != Some(&ModuleState::Module);
-    if kernel.loaded.is_empty() || loaded || built_in {
+    let module = driver.replace('-', "_");
+    let mut claimants = kernel.claimants.get(&address)?.iter();
+    let is_file = claimants.any(|one| one.module == module && !one.built_in);
+    if kernel.loaded.is_empty() || kernel.loaded.contains(&module) || !is_file {
         return None;
     }
     let text = format!("The driver {driver} is not loaded.");
     let hint = format!("Try `sudo modprobe {driver}`; what it says, or `sudo dmesg`, tells why.");
-    Some(Cause::new(text, hint).and("proc/modules", format!("no {driver}")))
+    Some(Cause::new(text, hint).and("proc/modules", format!("no {module}")))
 }
 
 fn unexplained(scene: &Scene<'_>, address: PciAddress, driver: &str) -> Cause {

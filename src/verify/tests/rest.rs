@@ -162,6 +162,15 @@ fn the_host_card_lost_its_driver() {
         Unmet,
         "/etc/modprobe.d/quiet.conf, line 1, forbids snd_hda_intel.",
     );
+    let both = "install snd_hda_intel /sbin/quirk\nsoftdep snd_hda_intel pre: vfio-pci\n";
+    holds(
+        &lost("").put("etc/modprobe.d/sound.conf", both),
+        &expected(),
+        SOUND,
+        Unmet,
+        "/etc/modprobe.d/sound.conf, line 2, has a softdep for snd_hda_intel, and so modprobe \
+         drops the `install` line of /etc/modprobe.d/sound.conf, line 1, which loads it.",
+    );
     holds(
         &lost("").swap("  |snd_hda_intel 65536 3 - Live 0x0000000000000000\n", ""),
         &expected(),
