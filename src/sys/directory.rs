@@ -6,6 +6,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::kernel_log;
 use super::meta::{FileKind, Meta, Space};
 use super::observed::Observed;
 
@@ -13,11 +14,6 @@ use super::observed::Observed;
 pub const MAX_FILE: usize = 32 << 20;
 /// How much more room a file gets that turns out longer than it said.
 const STEP: usize = 64 << 10;
-/// A record of the kernel's log is never longer (CONSOLE_EXT_LOG_MAX, include/linux/printk.h of
-/// 5.15; PRINTK_MESSAGE_MAX since 6.4 is less).
-const RECORD: usize = 8192;
-/// The log grows while it is read; a kernel that logs without end must not hold up the program.
-const MAX_RECORDS: usize = 1 << 18;
 
 /// An open directory that paths are looked up in (openat2(2), RESOLVE_IN_ROOT).
 #[derive(Debug)]
@@ -47,40 +43,20 @@ impl Directory {
     }
 
     /// Records of the kernel's log that `keep` wants, oldest first; at most `most` of them.
-    ///
-    /// One read gives one record, EAGAIN comes after the last, and EPIPE says that records were
-    /// overwritten before they could be read (Documentation/ABI/testing/dev-kmsg).
     pub fn records(
         &self,
         path: &str,
         most: usize,
-        mut keep: impl FnMut(&[u8]) -> bool,
+        keep: impl FnMut(&[u8]) -> bool,
     ) -> Observed<Vec<u8>> {
         let fd = match self.open(path, OFlags::empty()) {
             Ok(fd) => fd,
             Err(errno) => return failed(errno),
         };
-        let mut record = [0_u8; RECORD];
-        let (mut kept, mut count) = (Vec::new(), 0);
-        for _ in 0..MAX_RECORDS {
-            match rustix::io::read(&fd, &mut record) {
-                Ok(0) | Err(Errno::AGAIN) => break,
-                Ok(n) => {
-                    let line = record[..n].split(|byte| *byte == b'\n').next().unwrap_or_default();
-                    if keep(line) {
-                        kept.extend_from_slice(line);
-                        kept.push(b'\n');
-                        count += 1;
-                    }
-                }
-                Err(Errno::PIPE | Errno::INTR) => {}
-                Err(errno) => return Observed::Unreadable(reason(errno)),
-            }
-            if count == most {
-                break;
-            }
+        match kernel_log::collect(|record| rustix::io::read(&fd, record), most, keep) {
+            Ok(kept) => Observed::Present(kept),
+            Err(errno) => Observed::Unreadable(reason(errno)),
         }
-        Observed::Present(kept)
     }
 
     /// The target text of a symbolic link.

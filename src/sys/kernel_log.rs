@@ -1,5 +1,7 @@
 //! The kernel's log of this boot, as far as it has to do with passthrough.
 
+use rustix::io::Errno;
+
 use super::observed::Observed;
 use super::record::Seen;
 use super::sysroot::{Source, Sysroot};
@@ -10,6 +12,11 @@ const KMSG: &str = "dev/kmsg";
 const WORDS: [&str; 6] = ["passthru:", "vfio", "dmar", "amd-vi", "iommu", "ivrs"];
 /// Records kept; a machine with many groups writes a few hundred.
 const MOST: usize = 4096;
+/// A record is never longer (CONSOLE_EXT_LOG_MAX, include/linux/printk.h of 5.15;
+/// PRINTK_MESSAGE_MAX since 6.4 is less).
+const RECORD: usize = 8192;
+/// The log grows while it is read; a kernel that logs without end must not hold up the program.
+const MAX_READS: usize = 1 << 18;
 
 impl Sysroot {
     /// Records of the kernel's log that mention VFIO, the IOMMU, passthru or one of `words`,
@@ -35,6 +42,36 @@ impl Sysroot {
         self.keep(KMSG, &seen, |bytes| Seen::File(bytes.clone(), None));
         seen.map(|bytes| String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
     }
+}
+
+/// One read gives one record, EAGAIN comes after the last, and EPIPE says that records were
+/// overwritten before they could be read (Documentation/ABI/testing/dev-kmsg).
+pub fn collect(
+    mut read: impl FnMut(&mut [u8]) -> Result<usize, Errno>,
+    most: usize,
+    mut keep: impl FnMut(&[u8]) -> bool,
+) -> Result<Vec<u8>, Errno> {
+    let mut record = [0_u8; RECORD];
+    let (mut kept, mut count) = (Vec::new(), 0);
+    for _ in 0..MAX_READS {
+        match read(&mut record) {
+            Ok(0) | Err(Errno::AGAIN) => break,
+            Ok(n) => {
+                let line = record[..n].split(|byte| *byte == b'\n').next().unwrap_or_default();
+                if keep(line) {
+                    kept.extend_from_slice(line);
+                    kept.push(b'\n');
+                    count += 1;
+                }
+            }
+            Err(Errno::PIPE | Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        if count == most {
+            break;
+        }
+    }
+    Ok(kept)
 }
 
 /// Lines that begin with a blank belong to the record above and say nothing of their own.
@@ -79,6 +116,35 @@ mod tests {
                 "12,4,30,-;passthru: 0000:07:00.0 is on vfio-pci".to_owned(),
             ])
         );
+    }
+
+    #[test]
+    fn records_are_read_one_by_one() {
+        let reads = [
+            Err(Errno::PIPE),
+            Ok("6,7,1,-;one\n KEY=vfio\n"),
+            Err(Errno::INTR),
+            Ok("6,8,2,-;two\n"),
+            Ok("6,9,3,-;one\n"),
+            Err(Errno::AGAIN),
+            Ok("6,10,4,-;one after the end\n"),
+        ];
+        let collected = |most, end: Option<Errno>| {
+            let mut reads = reads.iter();
+            let read = |record: &mut [u8]| match (reads.next(), end) {
+                (None | Some(Err(Errno::AGAIN)), Some(end)) => Err(end),
+                (None, None) => Ok(0),
+                (Some(Err(errno)), _) => Err(*errno),
+                (Some(Ok(text)), _) => {
+                    record[..text.len()].copy_from_slice(text.as_bytes());
+                    Ok(text.len())
+                }
+            };
+            collect(read, most, |line| line.ends_with(b"one"))
+        };
+        assert_eq!(collected(9, None), Ok(b"6,7,1,-;one\n6,9,3,-;one\n".to_vec()));
+        assert_eq!(collected(1, None), Ok(b"6,7,1,-;one\n".to_vec()));
+        assert_eq!(collected(9, Some(Errno::IO)), Err(Errno::IO));
     }
 
     #[test]
