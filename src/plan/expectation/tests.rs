@@ -63,6 +63,17 @@ fn an_undo_expects_nothing_of_what_a_guest_has() {
     assert!(!expected.iter().any(|id| id.contains("vfio:0000:01:00")), "{expected:?}");
 }
 
+/// This machine's boot entries are not in the recording; its kernel got the words all the same.
+#[test]
+fn an_undo_does_not_promise_what_it_did_not_bring() {
+    let host = host("qemu-sdboot-intel-bound");
+    let desired = wish(Some("00:02.0"));
+    let expected = written(&before(&Case::new(&host, &desired)));
+    let there = |id: &str| expected.iter().any(|other| other == id);
+    assert!(!there("no-parameter:iommu=pt"), "{expected:?}");
+    assert!(expected.iter().any(|id| id.starts_with("no-parameter:vfio-pci.ids=")), "{expected:?}");
+}
+
 #[test]
 fn a_word_that_the_plan_takes_out_comes_back() {
     let tree = host_tree("z490-arch").unwrap().unwrap().render();

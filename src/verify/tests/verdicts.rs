@@ -178,3 +178,33 @@ fn without_sysfs_nothing_is_known_of_devices() {
         assert_eq!(outcome.verdict, Verdict::Unknown, "{id}");
     }
 }
+
+/// On every recorded machine: what an undo expects holds where nothing was changed, and what a
+/// plan expects fails there with a cause, evidence and a next step.
+#[test]
+fn every_recorded_machine_is_judged() {
+    use crate::check::{Case, Desired};
+    let mut unmet = 0;
+    for (name, _) in crate::sys::HOSTS {
+        let lab = Lab::new(name).put("proc/sys/kernel/random/boot_id", "boot-2\n");
+        let (host, facts) = lab.read();
+        let then = Then { boot_id: Some("boot-1".to_owned()), ..lab.then() };
+        for gpu in &host.gpus.cards {
+            let desired = Desired { gpu: Some(gpu.address.to_string()), ..Desired::default() };
+            let case = Case::new(&host, &desired);
+            let expected = crate::plan::expectations_before(&case);
+            let report = evaluate(&expected, &then, &host, &facts).unwrap();
+            let wrong: Vec<_> =
+                report.outcomes().iter().filter(|one| one.verdict != Verdict::Met).collect();
+            assert!(wrong.is_empty(), "{name} {}: {wrong:#?}", gpu.address);
+            let Ok(plan) = crate::plan::plan(&case, &crate::check::run(&case)) else { continue };
+            let report = evaluate(&plan.expectations, &then, &host, &facts).unwrap();
+            for one in report.outcomes().iter().filter(|one| one.verdict == Verdict::Unmet) {
+                unmet += 1;
+                assert!(!one.evidence.is_empty(), "{name}: {one:#?}");
+                assert!(one.cause.is_some() && one.hint.is_some(), "{name}: {one:#?}");
+            }
+        }
+    }
+    assert!(unmet > 20, "{unmet}");
+}
