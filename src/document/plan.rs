@@ -6,7 +6,7 @@ use super::Schema;
 use crate::check::{Case, IdsIn, Report};
 use crate::host::pci::PciAddress;
 use crate::plan::{
-    Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan,
+    Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan, Stage,
 };
 
 /// The whole answer, complete enough to be carried out later.
@@ -55,6 +55,8 @@ pub struct Change {
     pub before: FileState,
     /// The file as it will be.
     pub after: FileState,
+    /// Before the commands or after them.
+    pub stage: Stage,
 }
 
 /// A finding behind the plan.
@@ -99,6 +101,7 @@ impl PlanDocument {
             because: change.because,
             before: change.before,
             after: change.after,
+            stage: change.stage,
         });
         let changes: Vec<Change> = changes.collect();
         let answered = |code: &str| changes.iter().any(|change| change.because.contains(&code));

@@ -151,6 +151,8 @@ fn systemd_boot(
             let entry = Entry::parse(text).remove_options(&words(&change.remove));
             Ok(entry.add_options(&words(&change.add))?.render().to_owned())
         })?;
+        // The loader reads it at the next boot, whether the images are ready or not.
+        edits.after_commands(path);
     }
     if kept.is_empty() {
         fallback(host, &current, &entries, edits)?;

@@ -60,6 +60,19 @@ pub enum ChangeKind {
     Remove,
 }
 
+/// When a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Before the commands: they read it, or it has no effect on the next boot by itself.
+    #[default]
+    BeforeCommands,
+    /// After the commands: it takes effect with the next boot by itself, which needs what the
+    /// commands make.
+    AfterCommands,
+}
+
 /// A change to one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
@@ -71,6 +84,8 @@ pub struct FileChange {
     pub after: FileState,
     /// Codes of the findings that it answers.
     pub because: Vec<&'static str>,
+    /// When it is made.
+    pub stage: Stage,
 }
 
 impl FileChange {

@@ -11,7 +11,7 @@ mod kernel_parameters;
 mod modprobe;
 
 pub use binding::{Binding, Method};
-pub use change::{ChangeKind, Command, FileChange, FileState};
+pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
 pub use expectation::Expectation;
 pub use kernel_parameters::ParameterChange;
 

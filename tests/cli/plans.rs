@@ -1,5 +1,7 @@
 //! What plans decide, and that a machine on which a plan was carried out needs none.
 
+mod entries;
+
 use serde_json::Value;
 
 use crate::harness::{Machine, passthru};
