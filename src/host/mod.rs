@@ -90,10 +90,11 @@ pub const MODULES_LOAD_DIRS: [&str; 3] =
     ["etc/modules-load.d", "run/modules-load.d", "usr/lib/modules-load.d"];
 
 /// Files that passthru may own; their state belongs to every plan.
-pub const OWNED: [&str; 11] = [
+pub const OWNED: [&str; 12] = [
     "etc/modprobe.d/00-passthru.conf",
     "etc/modules-load.d/passthru.conf",
     "etc/default/grub.d/passthru.cfg",
+    boot::GRUB_STOCK_ENTRIES,
     "etc/mkinitcpio.conf.d/passthru.conf",
     "etc/initcpio/install/passthru",
     "etc/initcpio/hooks/passthru",
@@ -117,7 +118,7 @@ impl Host {
         let (files, modprobe) = read_files(root);
         let cmdline = kernel.command_line.present().map(String::as_str);
         let mut host = Self {
-            bootloader: boot::detect(&files, &firmware, cmdline, &os),
+            bootloader: boot::detect(root, &files, &firmware, cmdline, &os),
             initramfs: initramfs::detect(root, &files, &os),
             iommu: iommu::read(root, all),
             names: Names::read(root, all),

@@ -3,7 +3,7 @@
 use super::Host;
 use super::boot::{Bootloader, BootloaderKind};
 use crate::config::NotUnderstood;
-use crate::config::assignments::{Assignments, evaluate};
+use crate::config::assignments::{Assignments, Value, evaluate};
 use crate::config::cmdline::{Cmdline, Parameter};
 
 /// The running kernel's command line.
@@ -123,23 +123,46 @@ pub fn grub_files(host: &Host) -> Vec<&str> {
     paths
 }
 
-fn grub(host: &Host) -> Configured {
+/// What a variable holds after all these files, and the file that decided.
+///
+/// # Errors
+/// A construct that is not understood, with its file.
+pub fn grub_value(
+    host: &Host,
+    name: &str,
+) -> Result<Option<(String, Value)>, (String, NotUnderstood)> {
     let paths = grub_files(host);
     let parsed: Vec<Assignments> = paths
         .iter()
         .map(|path| Assignments::parse(host.files.text(path).unwrap_or_default()))
         .collect();
     let parsed: Vec<&Assignments> = parsed.iter().collect();
+    match evaluate(&parsed, name) {
+        Ok(located) => Ok(located.map(|located| (paths[located.file].to_owned(), located.value))),
+        Err((file, problem)) => Err((paths[file].to_owned(), problem)),
+    }
+}
+
+/// Where it is said that GRUB makes no recovery entries, or something is said that is not
+/// understood.
+pub fn grub_without_recovery(host: &Host) -> Option<(String, String)> {
+    let name = "GRUB_DISABLE_RECOVERY";
+    match grub_value(host, name) {
+        Ok(Some((path, value))) if value.scalar() == "true" => Some((path, format!("{name}=true"))),
+        Ok(_) => None,
+        Err((path, problem)) => Some((path, problem.text)),
+    }
+}
+
+fn grub(host: &Host) -> Configured {
     let mut configured = Configured::default();
     for name in ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"] {
-        match evaluate(&parsed, name) {
-            Ok(Some(located)) => configured.sources.push(Source {
-                path: paths[located.file].to_owned(),
-                name,
-                words: words(located.value.scalar()),
-            }),
+        match grub_value(host, name) {
+            Ok(Some((path, value))) => {
+                configured.sources.push(Source { path, name, words: words(value.scalar()) });
+            }
             Ok(None) => {}
-            Err((file, problem)) => configured.problems.push((paths[file].to_owned(), problem)),
+            Err(problem) => configured.problems.push(problem),
         }
     }
     configured

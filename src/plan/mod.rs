@@ -142,7 +142,7 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
     let loader = bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
     edits.remove_leftovers()?;
     let image_changes = !initramfs::image_unchanged(&edits);
-    let loader_changes = !plan.kernel_parameters.is_empty();
+    let loader_changes = !plan.kernel_parameters.is_empty() || edits.touches("etc/grub.d/");
     if image_changes && !(loader.builds_images && loader_changes) {
         plan.commands.extend(images);
     }

@@ -102,6 +102,13 @@ impl Machine {
         self
     }
 
+    /// Sets the permission bits of a file.
+    pub fn mode(self, path: &str, mode: u32) -> Self {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(self.at(path), permissions).expect("a mode");
+        self
+    }
+
     /// Runs the program on it.
     pub fn run(&self, args: &[&str]) -> Output {
         let root = self.root();
@@ -121,10 +128,7 @@ impl Machine {
             }
             let mode =
                 u32::from_str_radix(after["mode"].as_str().expect("a mode"), 8).expect("octal");
-            let machine = machine.write(path, after["text"].as_str().expect("a text"));
-            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-            std::fs::set_permissions(machine.at(path), permissions).expect("a mode");
-            machine
+            machine.write(path, after["text"].as_str().expect("a text")).mode(path, mode)
         })
     }
 

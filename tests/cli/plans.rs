@@ -1,6 +1,7 @@
 //! What plans decide, and that a machine on which a plan was carried out needs none.
 
 mod entries;
+mod grub;
 
 use serde_json::Value;
 

@@ -19,6 +19,8 @@ use super::{Planned, find, output, skipped};
 const WHAT: &str = "images and boot menu of a planned Debian";
 /// Set in the namespace: the working directory.
 const INSIDE: &str = "PASSTHRU_TEST_DEBIAN";
+/// GRUB makes no recovery entries, and saves what was chosen.
+const NO_RECOVERY: &str = "GRUB_DISABLE_RECOVERY=true\nGRUB_SAVEDEFAULT=true\n";
 /// Written there when everything was looked at, or when the system could not be made.
 const DONE: &str = "done";
 const SKIPPED: &str = "skipped";
@@ -168,22 +170,55 @@ fn by_id_with_dracut_and_no_grub_drop_ins(root: &Root) {
         assert!(text.contains("default/grub.d/"), "Debian's own");
         text.replace("default/grub.d/", "default/none.d/")
     });
+    root.edit("etc/default/grub", |text| text + NO_RECOVERY);
     let (_machine, planned) = carry_out(root, "h170-mint-turing", &[], Kind::Dracut);
     assert_eq!(planned.method(), "id");
     assert!(planned.text("/etc/default/grub").is_some(), "the file itself is edited");
     assert_eq!(Image::unpack(root, Kind::Dracut).problems(&planned), [""; 0]);
     assert_eq!(menu::problems(root, &planned), [""; 0]);
     planned.take_back(&root.path);
+    root.edit("etc/default/grub", |text| text.replace(NO_RECOVERY, ""));
     root.edit("usr/sbin/grub-mkconfig", |text| text.replace("default/none.d/", "default/grub.d/"));
 }
 
 fn by_address_with_dracut(root: &Root) {
     let args = ["02:00.0"];
+    root.edit("etc/default/grub", |text| text + NO_RECOVERY);
     let (_machine, planned) = carry_out(root, "z270-centos7-twins", &args, Kind::Dracut);
     assert_eq!(planned.method(), "address");
     assert_eq!(Image::unpack(root, Kind::Dracut).problems(&planned), [""; 0]);
     assert_eq!(menu::problems(root, &planned), [""; 0]);
+    a_broken_script_breaks_no_menu(root);
     planned.take_back(&root.path);
+    root.edit("etc/default/grub", |text| text.replace(NO_RECOVERY, ""));
+}
+
+/// Without 10_linux, or with one that fails or prints what GRUB does not read, the menu is made
+/// without our entries.
+fn a_broken_script_breaks_no_menu(root: &Root) {
+    let (script, kept) = ("etc/grub.d/10_linux", "etc/grub.d/10_linux~");
+    root.rename(script, kept);
+    for text in [
+        "",
+        "#!/bin/sh\necho \"menuentry 'x' {\"\necho ' linux /x'\n[ -z \"$GRUB_DISABLE_SUBMENU\" ] && echo '}'\nexit 0\n",
+    ] {
+        if !text.is_empty() {
+            std::fs::write(root.path.join(script), text).expect("written");
+            root.set_mode(script, 0o755);
+        }
+        root.run(&["update-grub"]);
+        let menu = std::fs::read_to_string(root.path.join("boot/grub/grub.cfg")).expect("a menu");
+        assert!(menu.contains("42_passthru ###") && !menu.contains("passthru-stock"), "{menu}");
+    }
+    root.rename(kept, script);
+    // One that fails does so here only.
+    root.edit(script, |text| {
+        text.replacen("set -e\n", "set -e\n[ -z \"$GRUB_DISABLE_SUBMENU\" ] || exit 3\n", 1)
+    });
+    root.run(&["update-grub"]);
+    let menu = std::fs::read_to_string(root.path.join("boot/grub/grub.cfg")).expect("a menu");
+    assert!(menu.contains("gnulinux-simple") && !menu.contains("passthru-stock"), "{menu}");
+    root.edit(script, |text| text.replacen("[ -z \"$GRUB_DISABLE_SUBMENU\" ] || exit 3\n", "", 1));
 }
 
 fn by_id_in_modprobe_with_initramfs_tools(root: &Root) {

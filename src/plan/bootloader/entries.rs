@@ -1,0 +1,177 @@
+//! systemd-boot: entries that people wrote, and entries that kernel-install makes.
+
+use super::{BECAUSE, Regenerate, words};
+use crate::check::Case;
+use crate::config::NotUnderstood;
+use crate::config::bls::{Entry, Listed, LoaderConf, fallback_name};
+use crate::config::cmdline::Cmdline;
+use crate::host::Host;
+use crate::host::initramfs::InitramfsKind;
+use crate::host::parameters::current_entry;
+use crate::plan::change::Command;
+use crate::plan::edits::{CannotEdit, Edits, MARK};
+use crate::plan::kernel_parameters::ParameterChange;
+
+pub fn plan(
+    case: &Case<'_>,
+    change: &ParameterChange,
+    edits: &mut Edits<'_>,
+) -> Result<Regenerate, CannotEdit> {
+    let host = case.host;
+    let Some(current) = current_entry(&host.bootloader, host) else {
+        let path =
+            format!("{}/loader/entries", host.bootloader.loader_dir.as_deref().unwrap_or("boot"));
+        return Err(CannotEdit {
+            path,
+            reason: "it cannot be told which of the entries starts this system".to_owned(),
+        });
+    };
+    if change.is_empty() && !is_from_kernel_install(host, &current) {
+        return Ok(Regenerate::default());
+    }
+    if is_from_kernel_install(host, &current) {
+        return kernel_install(case, change, &current, edits);
+    }
+    let entries: Vec<(String, Entry)> = host
+        .files
+        .below(current.rsplit_once('/').map_or("", |(dir, _)| dir))
+        .map(|(path, file)| (path.to_owned(), Entry::parse(&file.text)))
+        .collect();
+    let root_of =
+        |entry: &Entry| Cmdline::parse(&entry.options()).last("root").map(|p| p.word.to_owned());
+    let own_root =
+        entries.iter().find(|(path, _)| *path == current).and_then(|(_, entry)| root_of(entry));
+    let same_system = entries.iter().filter(|(_, entry)| root_of(entry) == own_root);
+    let (kept, edited): (Vec<_>, Vec<_>) =
+        same_system.partition(|(path, entry)| *path != current && is_fallback(path, entry));
+    for (path, _) in &edited {
+        edits.edit(path, &BECAUSE, |text| {
+            let entry = Entry::parse(text).remove_options(&words(&change.remove));
+            Ok(entry.add_options(&words(&change.add))?.render().to_owned())
+        })?;
+        // The loader reads it at the next boot, whether the images are ready or not.
+        edits.after_commands(path);
+    }
+    if kept.is_empty() {
+        fallback(host, &current, &entries, edits)?;
+    }
+    Ok(Regenerate::default())
+}
+
+/// Entries that people keep for when the normal one does not boot.
+fn is_fallback(path: &str, entry: &Entry) -> bool {
+    let marks = ["fallback", "rescue", "recovery"];
+    let title = entry.value("title").unwrap_or_default().to_lowercase();
+    let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
+    marks.iter().any(|mark| title.contains(mark) || name.contains(mark))
+}
+
+/// An entry that stays as the machine was: a copy of the current one, under a name that the
+/// loader never makes its default.
+fn fallback(
+    host: &Host,
+    current: &str,
+    entries: &[(String, Entry)],
+    edits: &mut Edits<'_>,
+) -> Result<(), CannotEdit> {
+    let (dir, original) = current.rsplit_once('/').unwrap_or(("", current));
+    let Some((_, entry)) = entries.iter().find(|(path, _)| path == current) else { return Ok(()) };
+    let title = format!("{} (as before passthru)", entry.value("title").unwrap_or("Linux"));
+    let copy = entry.without_key("sort-key").with_title(&title);
+    let listed: Vec<Listed> = entries
+        .iter()
+        .filter_map(|(path, entry)| Listed::new(path.rsplit('/').next().unwrap_or_default(), entry))
+        .collect();
+    let loader_dir = host.bootloader.loader_dir.as_deref().unwrap_or("boot");
+    let conf = LoaderConf::parse(
+        host.files.text(&format!("{loader_dir}/loader/loader.conf")).unwrap_or_default(),
+    );
+    let name =
+        fallback_name(&listed, conf.default.as_deref(), original, &copy).ok_or_else(|| {
+            CannotEdit {
+            path: current.to_owned(),
+            reason:
+                "no name was found for a fallback entry that the loader would not make its default"
+                    .to_owned(),
+        }
+        })?;
+    edits.own(&format!("{dir}/{name}"), &format!("{MARK}\n{}", copy.render()), 0o644, &BECAUSE)
+}
+
+/// kernel-install names entries after the machine and the kernel (kernel-install(8)).
+fn is_from_kernel_install(host: &Host, entry: &str) -> bool {
+    let name = entry.rsplit('/').next().unwrap_or_default();
+    let names_kernel = host
+        .kernel
+        .installed
+        .iter()
+        .chain(&host.kernel.release)
+        .any(|release| name.contains(release.as_str()));
+    let parsed = Entry::parse(host.files.text(entry).unwrap_or_default());
+    names_kernel
+        && (parsed.value("machine-id").is_some()
+            || host.os.has("kernel-install")
+            || host.files.has("etc/kernel/cmdline"))
+}
+
+/// /etc/kernel/cmdline is what new entries are made from; without it kernel-install would take
+/// the running kernel's command line, so it is made from the entry first.
+fn kernel_install(
+    case: &Case<'_>,
+    change: &ParameterChange,
+    entry: &str,
+    edits: &mut Edits<'_>,
+) -> Result<Regenerate, CannotEdit> {
+    const CMDLINE: &str = "etc/kernel/cmdline";
+    let host = case.host;
+    let options = Entry::parse(host.files.text(entry).unwrap_or_default()).options();
+    let write = |text: &str| {
+        let line =
+            if text.trim().is_empty() { format!("{}\n", options.trim()) } else { text.to_owned() };
+        if line.trim().lines().count() > 1 {
+            let reason = "more than one line of parameters";
+            return Err(NotUnderstood {
+                line: 2,
+                text: line.lines().nth(1).unwrap_or_default().to_owned(),
+                reason,
+            }
+            .into());
+        }
+        let line = Cmdline::parse(&line).remove(&words(&change.remove));
+        Ok(line.add(&words(&change.add))?.render().to_owned())
+    };
+    if !change.is_empty() {
+        edits.edit(CMDLINE, &BECAUSE, write)?;
+    }
+    let because = "write the boot entries anew from /etc/kernel/cmdline";
+    // Debian's package refreshes the entries whenever an image was built.
+    let by_update_initramfs = host.initramfs.kind == InitramfsKind::InitramfsTools
+        && host.files.has("etc/initramfs/post-update.d/systemd-boot");
+    if by_update_initramfs {
+        return Ok(Regenerate::default());
+    }
+    if host.os.has("reinstall-kernels") {
+        return Ok(Regenerate {
+            commands: vec![Command::new(&["reinstall-kernels"], because)],
+            builds_images: true,
+        });
+    }
+    let releases = if host.kernel.installed.is_empty() {
+        host.kernel.release.iter().cloned().collect()
+    } else {
+        host.kernel.installed.clone()
+    };
+    let debian = host.os.is_like("debian");
+    let commands = releases.iter().map(|release| {
+        let image = if debian {
+            format!("/boot/vmlinuz-{release}")
+        } else {
+            format!("/usr/lib/modules/{release}/vmlinuz")
+        };
+        Command::new(&["kernel-install", "add", release, &image], because)
+    });
+    Ok(Regenerate {
+        commands: commands.collect(),
+        builds_images: host.initramfs.kind == InitramfsKind::Dracut,
+    })
+}
