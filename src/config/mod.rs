@@ -21,6 +21,9 @@ mod glob;
 
 use thiserror::Error;
 
+/// First words of every file that passthru owns.
+pub const MARK: &str = "# Written by passthru. Take it back with: passthru undo";
+
 /// A line whose effect on the question asked cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {line} is not understood ({reason}): {text}")]

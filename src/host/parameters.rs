@@ -2,9 +2,9 @@
 
 use super::Host;
 use super::boot::{Bootloader, BootloaderKind};
-use crate::config::NotUnderstood;
 use crate::config::assignments::{Assignments, Value, evaluate};
 use crate::config::cmdline::{Cmdline, Parameter};
+use crate::config::{MARK, NotUnderstood};
 
 /// The running kernel's command line.
 const RUNNING: &str = "proc/cmdline";
@@ -185,36 +185,50 @@ fn entries(host: &Host) -> Configured {
     }
 }
 
-/// Path of the type-1 entry that this boot used, as far as it can be told.
+/// Path of the type-1 entry that this boot used, as far as it can be told. For an entry of
+/// passthru's, which starts the machine as it was, the one that it was copied from.
 pub fn current_entry(loader: &Bootloader, host: &Host) -> Option<String> {
     let dir = format!("{}/loader/entries", loader.loader_dir.as_deref()?);
-    let all: Vec<&str> = host.files.below(&dir).map(|(path, _)| path).collect();
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let selected = host.firmware.efi.entry_selected.as_deref();
-    let by_variable =
-        all.iter().find(|path| selected.is_some_and(|id| entry_id(&name(path)) == entry_id(id)));
+    let text = |path: &str| host.files.text(path).unwrap_or_default();
+    let all = host.files.below(&dir).map(|(path, _)| path);
+    let (own, others): (Vec<&str>, Vec<&str>) = all.partition(|path| text(path).contains(MARK));
+    let named = |id: &str| others.iter().copied().find(|path| entry_id(path) == id);
+    let original = |path: &str| named(copied_from(&entry_id(path))?);
+    let by_variable = || {
+        let id = entry_id(host.firmware.efi.entry_selected.as_deref()?);
+        let own = own.iter().find(|path| entry_id(path) == id);
+        named(&id).or_else(|| original(own?))
+    };
     let release = host.kernel.release.as_deref().unwrap_or_default();
+    let spare = |path: &str| ["rescue", "fallback"].iter().any(|mark| path.contains(mark));
     let by_release = || {
-        all.iter().find(|path| {
-            !release.is_empty() && name(path).contains(release) && !name(path).contains("rescue")
-        })
+        let fits = |path: &str| !release.is_empty() && path.contains(release) && !spare(path);
+        others.iter().copied().find(|path| fits(&entry_name(path)))
+    };
+    let active = words(host.command_line().unwrap_or_default());
+    let started = |path: &&str| {
+        let words = words(&crate::config::bls::Entry::parse(text(path)).options());
+        !words.is_empty() && words.iter().all(|word| active.contains(word))
     };
     let by_options = || {
-        let active = words(host.command_line().unwrap_or_default());
-        all.iter().find(|path| {
-            let options =
-                crate::config::bls::Entry::parse(host.files.text(path).unwrap_or_default())
-                    .options();
-            let words = words(&options);
-            !words.is_empty() && words.iter().all(|word| active.contains(word))
-        })
+        let other = others.iter().copied().find(started);
+        other.or_else(|| original(own.iter().copied().find(started)?))
     };
-    by_variable.or_else(by_release).or_else(by_options).map(|path| (*path).to_owned())
+    by_variable().or_else(by_release).or_else(by_options).map(str::to_owned)
+}
+
+fn entry_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Id of the entry that one of ours was copied from (`fallback_name`).
+fn copied_from(id: &str) -> Option<&str> {
+    id.trim_start_matches('~').strip_suffix("-fallback")
 }
 
 /// Name of an entry without boot counter and suffix, as the loader compares it.
 fn entry_id(file: &str) -> String {
-    let (name, _) = crate::config::bls::split_counter(file);
+    let (name, _) = crate::config::bls::split_counter(&entry_name(file));
     name.strip_suffix(".conf").unwrap_or(&name).to_lowercase()
 }
 

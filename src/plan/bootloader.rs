@@ -27,6 +27,8 @@ pub struct Regenerate {
     pub commands: Vec<Command>,
     /// They build the initramfs too.
     pub builds_images: bool,
+    /// The boot entries are written anew whenever an image was built.
+    pub by_images: bool,
 }
 
 /// Plans files and commands of the loader in use.

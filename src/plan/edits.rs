@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use super::change::{FileChange, FileState, Stage};
 use crate::config::EditError;
+pub use crate::config::MARK;
 use crate::host::Host;
 use crate::host::files::ConfigFile;
 use crate::host::{OWNED, Observed};
-
-/// First words of every file that passthru owns.
-pub const MARK: &str = "# Written by passthru. Take it back with: passthru undo";
 
 /// A step that cannot be planned, with what the user can do instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +110,17 @@ impl<'a> Edits<'a> {
         Ok(())
     }
 
+    /// Removes a file that passthru wrote, if it is there.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn remove_own(&mut self, path: &str) -> Result<(), CannotEdit> {
+        if self.before(path)?.text().contains(MARK) {
+            self.put(path, FileState::Absent, Vec::new());
+        }
+        Ok(())
+    }
+
     /// Removes files of passthru's that this plan does not need.
     ///
     /// # Errors
@@ -121,13 +130,8 @@ impl<'a> Edits<'a> {
             if self.after.contains_key(path) {
                 continue;
             }
-            let before = match self.before(path) {
-                Ok(before) => before,
-                Err(_) if self.host.files.get(path).is_unreadable() => continue,
-                Err(error) => return Err(error),
-            };
-            if before.text().contains(MARK) {
-                self.put(path, FileState::Absent, Vec::new());
+            if !self.host.files.get(path).is_unreadable() {
+                self.remove_own(path)?;
             }
         }
         Ok(())

@@ -143,7 +143,8 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
     edits.remove_leftovers()?;
     let image_changes = !initramfs::image_unchanged(&edits);
     let loader_changes = !plan.kernel_parameters.is_empty() || edits.touches("etc/grub.d/");
-    if image_changes && !(loader.builds_images && loader_changes) {
+    let images_needed = image_changes || (loader.by_images && loader_changes);
+    if images_needed && !(loader.builds_images && loader_changes) {
         plan.commands.extend(images);
     }
     if loader_changes || (loader.builds_images && image_changes) {

@@ -4,10 +4,11 @@ use super::{BECAUSE, Regenerate, words};
 use crate::check::Case;
 use crate::config::NotUnderstood;
 use crate::config::bls::{Entry, Listed, LoaderConf, fallback_name};
-use crate::config::cmdline::Cmdline;
+use crate::config::cmdline::{Cmdline, Parameter};
 use crate::host::Host;
 use crate::host::initramfs::InitramfsKind;
 use crate::host::parameters::current_entry;
+use crate::host::selected::{BIND, IDS};
 use crate::plan::change::Command;
 use crate::plan::edits::{CannotEdit, Edits, MARK};
 use crate::plan::kernel_parameters::ParameterChange;
@@ -26,25 +27,23 @@ pub fn plan(
             reason: "it cannot be told which of the entries starts this system".to_owned(),
         });
     };
-    if change.is_empty() && !is_from_kernel_install(host, &current) {
-        return Ok(Regenerate::default());
+    let generated = is_from_kernel_install(host, &current);
+    let system = same_system(host, &current);
+    let (mut spare, normal): (Vec<_>, Vec<_>) =
+        system.into_iter().partition(|(path, entry)| *path != current && is_fallback(path, entry));
+    if generated {
+        spare.retain(|(path, entry)| !is_outlived(host, path, entry));
+        remove_outlived(host, &current, edits)?;
     }
-    if is_from_kernel_install(host, &current) {
+    let selects = normal.iter().any(|(_, entry)| !selecting(entry).is_empty());
+    let keeps_one = spare.iter().any(|(_, entry)| selecting(entry).is_empty());
+    if (selects || !change.is_empty()) && !keeps_one {
+        fallback(host, &current, change, edits)?;
+    }
+    if generated {
         return kernel_install(case, change, &current, edits);
     }
-    let entries: Vec<(String, Entry)> = host
-        .files
-        .below(current.rsplit_once('/').map_or("", |(dir, _)| dir))
-        .map(|(path, file)| (path.to_owned(), Entry::parse(&file.text)))
-        .collect();
-    let root_of =
-        |entry: &Entry| Cmdline::parse(&entry.options()).last("root").map(|p| p.word.to_owned());
-    let own_root =
-        entries.iter().find(|(path, _)| *path == current).and_then(|(_, entry)| root_of(entry));
-    let same_system = entries.iter().filter(|(_, entry)| root_of(entry) == own_root);
-    let (kept, edited): (Vec<_>, Vec<_>) =
-        same_system.partition(|(path, entry)| *path != current && is_fallback(path, entry));
-    for (path, _) in &edited {
+    for (path, _) in &normal {
         edits.edit(path, &BECAUSE, |text| {
             let entry = Entry::parse(text).remove_options(&words(&change.remove));
             Ok(entry.add_options(&words(&change.add))?.render().to_owned())
@@ -52,10 +51,45 @@ pub fn plan(
         // The loader reads it at the next boot, whether the images are ready or not.
         edits.after_commands(path);
     }
-    if kept.is_empty() {
-        fallback(host, &current, &entries, edits)?;
-    }
     Ok(Regenerate::default())
+}
+
+/// All entries beside this one, itself included.
+fn entries_beside(host: &Host, current: &str) -> Vec<(String, Entry)> {
+    let dir = current.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let below = host.files.below(dir);
+    below.map(|(path, file)| (path.to_owned(), Entry::parse(&file.text))).collect()
+}
+
+/// Those of the same system: they have the same root.
+fn same_system(host: &Host, current: &str) -> Vec<(String, Entry)> {
+    let root_of =
+        |entry: &Entry| Cmdline::parse(&entry.options()).last("root").map(|p| p.word.to_owned());
+    let mut all = entries_beside(host, current);
+    let own = all.iter().find(|(path, _)| path == current).and_then(|(_, entry)| root_of(entry));
+    all.retain(|(_, entry)| root_of(entry) == own);
+    all
+}
+
+/// Words of an entry that select a card.
+fn selecting(entry: &Entry) -> Vec<String> {
+    let options = Cmdline::parse(&entry.options());
+    let selects = |parameter: &Parameter<'_>| [BIND, IDS].iter().any(|key| parameter.is(key));
+    options.parameters().filter(selects).map(|parameter| parameter.word.to_owned()).collect()
+}
+
+/// An entry of ours for a kernel that is no longer installed: kernel-install removes a kernel and
+/// the entries that it made for it, and no other.
+fn is_outlived(host: &Host, path: &str, entry: &Entry) -> bool {
+    let installed = &host.kernel.installed;
+    let names = |release: &String| path.contains(release) || entry.render().contains(release);
+    !installed.is_empty() && entry.render().contains(MARK) && !installed.iter().any(names)
+}
+
+fn remove_outlived(host: &Host, current: &str, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+    let all = same_system(host, current);
+    let mut outlived = all.iter().filter(|(path, entry)| is_outlived(host, path, entry));
+    outlived.try_for_each(|(path, _)| edits.remove_own(path))
 }
 
 /// Entries that people keep for when the normal one does not boot.
@@ -66,18 +100,22 @@ fn is_fallback(path: &str, entry: &Entry) -> bool {
     marks.iter().any(|mark| title.contains(mark) || name.contains(mark))
 }
 
-/// An entry that stays as the machine was: a copy of the current one, under a name that the
-/// loader never makes its default.
+/// An entry that stays as the machine was: a copy of the current one without our words, under a
+/// name that the loader never makes its default.
 fn fallback(
     host: &Host,
     current: &str,
-    entries: &[(String, Entry)],
+    change: &ParameterChange,
     edits: &mut Edits<'_>,
 ) -> Result<(), CannotEdit> {
+    let mut entries = entries_beside(host, current);
+    entries.retain(|(path, entry)| !is_outlived(host, path, entry));
     let (dir, original) = current.rsplit_once('/').unwrap_or(("", current));
     let Some((_, entry)) = entries.iter().find(|(path, _)| path == current) else { return Ok(()) };
     let title = format!("{} (as before passthru)", entry.value("title").unwrap_or("Linux"));
     let copy = entry.without_key("sort-key").with_title(&title);
+    let ours: Vec<String> = selecting(entry).into_iter().chain(change.add.clone()).collect();
+    let copy = copy.remove_options(&words(&ours));
     let listed: Vec<Listed> = entries
         .iter()
         .filter_map(|(path, entry)| Listed::new(path.rsplit('/').next().unwrap_or_default(), entry))
@@ -148,12 +186,13 @@ fn kernel_install(
     let by_update_initramfs = host.initramfs.kind == InitramfsKind::InitramfsTools
         && host.files.has("etc/initramfs/post-update.d/systemd-boot");
     if by_update_initramfs {
-        return Ok(Regenerate::default());
+        return Ok(Regenerate { by_images: true, ..Regenerate::default() });
     }
     if host.os.has("reinstall-kernels") {
         return Ok(Regenerate {
             commands: vec![Command::new(&["reinstall-kernels"], because)],
             builds_images: true,
+            ..Regenerate::default()
         });
     }
     let releases = if host.kernel.installed.is_empty() {
@@ -173,5 +212,6 @@ fn kernel_install(
     Ok(Regenerate {
         commands: commands.collect(),
         builds_images: host.initramfs.kind == InitramfsKind::Dracut,
+        ..Regenerate::default()
     })
 }

@@ -46,7 +46,7 @@ pub fn plan(
         })?;
     }
     stock_entries(host, change, edits)?;
-    Ok(Regenerate { commands: vec![grub_mkconfig(host)], builds_images: false })
+    Ok(Regenerate { commands: vec![grub_mkconfig(host)], ..Regenerate::default() })
 }
 
 /// Where GRUB makes no recovery entries, a script of our own has it make entries without our

@@ -82,3 +82,20 @@ fn a_hook_that_lost_its_bits_gets_them_back() {
     let shown = machine.run(&["plan", "08:00.0"]).stdout;
     assert!(shown.contains(&format!("  /{hook} (edit, executable)\n")), "{shown}");
 }
+
+/// The entry that stays as it was started the machine: the other one is still what is changed.
+#[test]
+fn after_a_boot_of_the_other_entry_nothing_is_planned_anew() {
+    let first = plan(&Machine::new("z490-arch"), &[]);
+    let variable =
+        "sys/firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+    let name: Vec<u8> = "arch-fallback.conf\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let value = [&[6, 0, 0, 0][..], &name].concat();
+    for machine in [
+        Machine::new("z490-arch").write(variable, &value).write("proc/cmdline", "root=elsewhere\n"),
+        Machine::new("z490-arch").remove(variable),
+    ] {
+        let second = plan(&machine.lay(&first), &[]);
+        assert_eq!(words_of_changes(&second), Vec::<&str>::new());
+    }
+}
