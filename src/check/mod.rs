@@ -54,6 +54,7 @@ checks! {
     // The card.
     "no-gpu" => gpu::no_gpu,
     "gpu-ambiguous" => gpu::gpu_ambiguous,
+    "card-moved" => gpu::card_moved,
     "only-gpu" => display::only_gpu,
     "gpu-drives-display" => display::gpu_drives_display,
     "device-dead" => gpu::device_dead,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::check::{judge, show};
+use super::check::{could_look, judge, show};
+use super::wish::Asked;
 use super::{Answer, Global};
-use crate::check::{Desired, IdsIn};
+use crate::check::IdsIn;
 use crate::document::{CheckDocument, PlanDocument};
 use crate::error::Error;
 use crate::host::Host;
@@ -18,11 +19,13 @@ use crate::ui::Ui;
 /// Show exactly what would change: why, the diff of every file, the commands, what will hold
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address (07:00.0), id (1002:73ff) or part of the name
+    /// Address (07:00.0), id (1002:73ff) or part of the name; left out, the card that
+    /// /etc/passthru.toml names, or the one that makes sense
     gpu: Option<String>,
-    /// Where the ids go, if the card is bound by id
-    #[arg(long, value_name = "PLACE", default_value = "command-line")]
-    ids_in: Place,
+    /// Where the ids go, if the card is bound by id: on the command line unless
+    /// /etc/passthru.toml says otherwise
+    #[arg(long, value_name = "PLACE")]
+    ids_in: Option<Place>,
     /// Have KVM ignore accesses to unknown model-specific registers (options kvm ignore_msrs=1)
     #[arg(long)]
     ignore_msrs: bool,
@@ -44,13 +47,13 @@ enum Place {
 }
 
 impl Args {
-    fn desired(&self) -> Desired {
-        Desired {
+    fn asked(&self) -> Asked {
+        Asked {
             gpu: self.gpu.clone(),
-            ids_in: match self.ids_in {
+            ids_in: self.ids_in.map(|place| match place {
                 Place::CommandLine => IdsIn::CommandLine,
                 Place::Modprobe => IdsIn::Modprobe,
-            },
+            }),
             ignore_msrs: self.ignore_msrs,
             allow: self.allow.clone(),
         }
@@ -64,7 +67,8 @@ impl Args {
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     let host = Host::read(&root, Probe::No);
-    let desired = args.desired();
+    could_look(&host)?;
+    let desired = args.asked().on(&host)?;
     let (case, report) = judge(&host, &desired, ui)?;
     match crate::plan::plan(&case, &report) {
         Ok(plan) => {

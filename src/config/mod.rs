@@ -12,6 +12,7 @@
 pub mod assignments;
 pub mod bls;
 pub mod cmdline;
+pub mod intent;
 pub mod modprobe;
 pub mod modules_list;
 pub mod mounts;

@@ -33,6 +33,8 @@ pub struct PlanDocument {
     pub expectations: Vec<Expectation>,
     /// It takes effect with the next boot.
     pub reboot: bool,
+    /// How the machine, or what is asked for, differs from /etc/passthru.toml.
+    pub drift: Option<String>,
     /// What was asked for and is done in another way, with the reason.
     pub remarks: Vec<String>,
     /// Titles of the findings that the plan answers, or that the user lifted.
@@ -94,6 +96,7 @@ fn remarks(case: &Case<'_>, method: Method, report: &Report) -> Vec<String> {
 impl PlanDocument {
     /// Builds the answer.
     pub fn of(case: &Case<'_>, report: &Report, plan: Plan) -> Self {
+        let plan_is_empty = plan.is_empty();
         let changes = plan.changes.into_iter().map(|change| Change {
             kind: change.kind(),
             diff: change.diff(),
@@ -113,6 +116,7 @@ impl PlanDocument {
             gpu: plan.gpu,
             name: case.display().map(|display| case.host.named(display)).unwrap_or_default(),
             functions: plan.functions,
+            drift: (!plan_is_empty).then(|| crate::plan::drift(case)).flatten(),
             remarks: remarks(case, plan.binding.method, report),
             binding: plan.binding,
             kernel_parameters: plan.kernel_parameters,

@@ -6,6 +6,7 @@ pub mod files;
 pub mod firmware;
 pub mod gpu;
 pub mod initramfs;
+pub mod intent;
 pub mod iommu;
 pub mod kernel;
 pub mod libvirt;
@@ -90,7 +91,8 @@ pub const MODULES_LOAD_DIRS: [&str; 3] =
     ["etc/modules-load.d", "run/modules-load.d", "usr/lib/modules-load.d"];
 
 /// Files that passthru may own; their state belongs to every plan.
-pub const OWNED: [&str; 12] = [
+pub const OWNED: [&str; 13] = [
+    intent::INTENT,
     "etc/modprobe.d/00-passthru.conf",
     "etc/modules-load.d/passthru.conf",
     "etc/default/grub.d/passthru.cfg",

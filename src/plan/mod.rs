@@ -7,15 +7,18 @@ mod change;
 mod edits;
 mod expectation;
 mod initramfs;
+mod intent;
 mod kernel_parameters;
 mod modprobe;
 
 pub use binding::{Binding, Method};
 pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
 pub use expectation::Expectation;
+pub use intent::drift;
 pub use kernel_parameters::ParameterChange;
 
 use crate::check::{Case, Report, bootloader_by_hand};
+use crate::host::intent::INTENT;
 use crate::host::pci::PciAddress;
 use edits::{CannotEdit, Edits};
 
@@ -97,7 +100,8 @@ fn is_as_wanted(case: &Case<'_>, plan: &Plan) -> bool {
     let functions = case.functions();
     let ids = crate::host::selected::configured_ids(case.host, &case.configured);
     let selected = ids.is_some_and(|list| functions.iter().all(|function| list.takes(function)));
-    let untouched = !crate::host::OWNED.iter().any(|path| case.host.files.has(path));
+    let mut own = crate::host::OWNED.iter().filter(|path| **path != INTENT);
+    let untouched = !own.any(|path| case.host.files.has(path));
     let on_vfio = functions.iter().all(|function| function.on_vfio());
     on_vfio
         && selected
@@ -140,6 +144,7 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
     modprobe::plan(case, &plan.binding, &mut edits)?;
     let images = initramfs::plan(case, &plan.binding, &mut edits)?;
     let loader = bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
+    intent::plan(case, &mut edits)?;
     edits.remove_leftovers()?;
     let image_changes = !initramfs::image_unchanged(&edits);
     let loader_changes = !plan.kernel_parameters.is_empty() || edits.touches("etc/grub.d/");
@@ -151,10 +156,16 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
         plan.commands.extend(loader.commands);
     }
     plan.changes = edits.into_changes(|code| report.has(code))?;
-    if plan.changes.is_empty() {
+    let is_intent = |change: &FileChange| change.path.trim_start_matches('/') == INTENT;
+    let nothing_else = plan.changes.iter().all(is_intent);
+    // What nobody asked to have written down is no reason for a plan.
+    if nothing_else && plan.changes.iter().all(|change| change.kind() == ChangeKind::Create) {
+        plan.changes.clear();
+    }
+    if nothing_else {
         plan.commands.clear();
     }
-    plan.reboot = !plan.is_empty() || is_pending(case, plan);
+    plan.reboot = !nothing_else || is_pending(case, plan);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ pub fn render(document: &PlanDocument, page: &Page) -> String {
         return out;
     }
     out.push_str(&page.wrap(&selection(document, &functions), 0));
-    for remark in &document.remarks {
+    for remark in document.drift.iter().chain(&document.remarks) {
         out.push_str(&page.wrap(remark, 0));
     }
     if !document.why.is_empty() {

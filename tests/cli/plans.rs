@@ -2,6 +2,7 @@
 
 mod entries;
 mod grub;
+mod intent;
 mod kernel_install;
 
 use serde_json::Value;
