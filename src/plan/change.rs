@@ -125,6 +125,10 @@ pub struct Command {
     pub argv: Vec<String>,
     /// What it is for.
     pub because: String,
+    /// What it writes or writes anew: absolute paths, where a `*` stands for any part of the last
+    /// component.
+    #[serde(default)]
+    pub writes: Vec<String>,
 }
 
 impl Command {
@@ -133,6 +137,13 @@ impl Command {
         Self {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             because: because.to_owned(),
+            writes: Vec::new(),
         }
+    }
+
+    /// The same, with what it writes.
+    pub fn writing(mut self, paths: Vec<String>) -> Self {
+        self.writes = paths;
+        self
     }
 }

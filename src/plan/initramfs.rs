@@ -3,7 +3,7 @@
 use super::binding::{Binding, Method};
 use super::change::{Command, FileState};
 use super::edits::{CannotEdit, Edits, MARK};
-use super::modprobe;
+use super::{modprobe, outputs};
 use crate::check::{Case, preset_naming_a_config};
 use crate::config::assignments::{Assignments, Value, evaluate};
 use crate::host::Host;
@@ -65,7 +65,7 @@ pub fn plan(
             return Ok(Vec::new());
         }
     };
-    Ok(vec![command])
+    Ok(vec![command.writing(outputs::images(case.host))])
 }
 
 /// Directories whose files go into an image.

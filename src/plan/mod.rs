@@ -10,6 +10,7 @@ mod initramfs;
 mod intent;
 mod kernel_parameters;
 mod modprobe;
+mod outputs;
 
 pub use binding::{Binding, Method};
 pub use change::{ChangeKind, Command, FileChange, FileState, Stage};

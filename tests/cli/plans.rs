@@ -4,6 +4,7 @@ mod entries;
 mod grub;
 mod intent;
 mod kernel_install;
+mod outputs;
 
 use serde_json::Value;
 

@@ -12,6 +12,7 @@ use crate::host::selected::{BIND, IDS};
 use crate::plan::change::Command;
 use crate::plan::edits::{CannotEdit, Edits, MARK};
 use crate::plan::kernel_parameters::ParameterChange;
+use crate::plan::outputs;
 
 pub fn plan(
     case: &Case<'_>,
@@ -184,22 +185,25 @@ fn kernel_install(
     let because = "write the boot entries anew from /etc/kernel/cmdline";
     // Debian's package refreshes the entries whenever an image was built.
     let by_update_initramfs = host.initramfs.kind == InitramfsKind::InitramfsTools
-        && host.files.has("etc/initramfs/post-update.d/systemd-boot");
+        && host.files.has(outputs::REFRESHES_ENTRIES);
     if by_update_initramfs {
         return Ok(Regenerate { by_images: true, ..Regenerate::default() });
     }
+    let releases = outputs::releases(host);
+    // A plugin of kernel-install may build the image, beside the kernel or in /boot.
+    let written = |releases: &[String]| {
+        let images = outputs::images(host).into_iter();
+        images.chain(outputs::entries(host, releases)).collect::<Vec<String>>()
+    };
     if host.os.has("reinstall-kernels") {
         return Ok(Regenerate {
-            commands: vec![Command::new(&["reinstall-kernels"], because)],
+            commands: vec![
+                Command::new(&["reinstall-kernels"], because).writing(written(&releases)),
+            ],
             builds_images: true,
             ..Regenerate::default()
         });
     }
-    let releases = if host.kernel.installed.is_empty() {
-        host.kernel.release.iter().cloned().collect()
-    } else {
-        host.kernel.installed.clone()
-    };
     let debian = host.os.is_like("debian");
     let commands = releases.iter().map(|release| {
         let image = if debian {
@@ -207,7 +211,8 @@ fn kernel_install(
         } else {
             format!("/usr/lib/modules/{release}/vmlinuz")
         };
-        Command::new(&["kernel-install", "add", release, &image], because)
+        let writes = written(std::slice::from_ref(release));
+        Command::new(&["kernel-install", "add", release, &image], because).writing(writes)
     });
     Ok(Regenerate {
         commands: commands.collect(),

@@ -102,14 +102,17 @@ fn grub_drop_in(change: &ParameterChange, edits: &mut Edits<'_>) -> Result<(), C
 
 fn grub_mkconfig(host: &Host) -> Command {
     let because = "write the boot menu anew with the changed parameters";
-    if host.os.has("update-grub") {
-        return Command::new(&["update-grub"], because);
-    }
+    let debian = host.os.has("update-grub");
     let program = if host.os.has("grub-mkconfig") { "grub-mkconfig" } else { "grub2-mkconfig" };
     let present = GRUB_CFGS.iter().find(|path| host.files.looked_there(path));
-    let output =
-        format!("/{}", present.unwrap_or(&GRUB_CFGS[usize::from(program == "grub2-mkconfig")]));
-    Command::new(&[program, "-o", &output], because)
+    let usual = &GRUB_CFGS[usize::from(!debian && program == "grub2-mkconfig")];
+    let output = format!("/{}", present.unwrap_or(usual));
+    let command = if debian {
+        Command::new(&["update-grub"], because)
+    } else {
+        Command::new(&[program, "-o", &output], because)
+    };
+    command.writing(vec![output])
 }
 
 #[cfg(test)]

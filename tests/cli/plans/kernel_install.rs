@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{after, plan, words, words_of_changes};
 use crate::harness::Machine;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const RELEASE: &str = "6.7.9-arch1-1";
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub const RELEASE: &str = "6.7.9-arch1-1";
 const OPTIONS: &str =
     "root=PARTUUID=00000000-0000-0000-0000-000000000002 rw quiet splash intel_iommu=on";
 
@@ -26,7 +26,7 @@ fn fallback_path() -> String {
     format!("/boot/loader/entries/{TOKEN}-{RELEASE}-fallback.conf")
 }
 
-fn machine() -> Machine {
+pub fn machine() -> Machine {
     Machine::new("z490-arch")
         .remove("boot/loader/entries/arch.conf")
         .write("boot/loader/loader.conf", format!("default {TOKEN}-*\ntimeout 3\n"))
@@ -34,6 +34,14 @@ fn machine() -> Machine {
         .write("etc/kernel/cmdline", format!("{OPTIONS}\n"))
         .write("usr/bin/kernel-install", "")
         .write("proc/cmdline", format!("initrd=\\x {OPTIONS}\n"))
+}
+
+pub fn with_debians_hook(machine: Machine) -> Machine {
+    machine
+        .remove("usr/bin/mkinitcpio")
+        .write("usr/sbin/update-initramfs", "")
+        .write("etc/initramfs-tools/initramfs.conf", "MODULES=most\n")
+        .write("etc/initramfs/post-update.d/systemd-boot", "")
 }
 
 /// Makes the changes, and what kernel-install would make of /etc/kernel/cmdline.
@@ -139,11 +147,7 @@ fn an_entry_for_a_kernel_that_is_gone_is_replaced() {
 /// Debian refreshes entries when an image was built: so an image is built for them.
 #[test]
 fn entries_that_come_with_the_image_need_its_command() {
-    let machine = machine()
-        .remove("usr/bin/mkinitcpio")
-        .write("usr/sbin/update-initramfs", "")
-        .write("etc/initramfs-tools/initramfs.conf", "MODULES=most\n")
-        .write("etc/initramfs/post-update.d/systemd-boot", "");
+    let machine = with_debians_hook(machine());
     let first = plan(&machine, &[]);
     let build = "update-initramfs -u -k all";
     assert_eq!(commands(&first), [build]);
