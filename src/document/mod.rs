@@ -3,6 +3,7 @@
 mod check;
 mod inspect;
 mod plan;
+pub mod reviewed;
 
 pub use check::CheckDocument;
 pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};

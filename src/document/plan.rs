@@ -15,6 +15,8 @@ use crate::plan::{
 pub struct PlanDocument {
     /// Name and version of this form.
     schema: Schema,
+    /// What was asked for: whoever plans again for this gets this plan, on the same machine.
+    pub wish: Wish,
     /// Address of the card's display function.
     pub gpu: PciAddress,
     /// Its name.
@@ -39,6 +41,20 @@ pub struct PlanDocument {
     pub remarks: Vec<String>,
     /// Titles of the findings that the plan answers, or that the user lifted.
     pub why: Vec<Why>,
+}
+
+/// The question that a plan answers.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct Wish {
+    /// The card, by the whole address of its display function, however it was named.
+    pub gpu: PciAddress,
+    /// Where ids go.
+    pub ids_in: IdsIn,
+    /// Have KVM ignore accesses to unknown model-specific registers.
+    pub ignore_msrs: bool,
+    /// Codes of blockers that the user lifts, sorted.
+    pub allow: Vec<String>,
 }
 
 /// A change to one file.
@@ -71,6 +87,14 @@ pub struct Why {
     pub title: &'static str,
     /// What it is on this host.
     pub detail: String,
+}
+
+fn wish(case: &Case<'_>, gpu: PciAddress) -> Wish {
+    let desired = case.desired;
+    let mut allow = desired.allow.clone();
+    allow.sort();
+    allow.dedup();
+    Wish { gpu, ids_in: desired.ids_in, ignore_msrs: desired.ignore_msrs, allow }
 }
 
 /// What the reader of a plan would otherwise wonder about.
@@ -113,6 +137,7 @@ impl PlanDocument {
         });
         Self {
             schema: Schema { name: "plan", version: 1 },
+            wish: wish(case, plan.gpu),
             gpu: plan.gpu,
             name: case.display().map(|display| case.host.named(display)).unwrap_or_default(),
             functions: plan.functions,

@@ -118,7 +118,9 @@ pub fn grub_files(host: &Host) -> Vec<&str> {
         paths.push("etc/default/grub");
     }
     if grub_reads_drop_ins(host) {
-        paths.extend(host.files.below("etc/default/grub.d").map(|(path, _)| path));
+        let drop_ins = host.files.below("etc/default/grub.d").map(|(path, _)| path);
+        // `*` of the shell matches no hidden file.
+        paths.extend(drop_ins.filter(|path| !path.contains("/.")));
     }
     paths
 }

@@ -156,6 +156,10 @@ impl<'a> Edits<'a> {
             let mut because = planned.because;
             because.retain(|code| has(code));
             because.dedup();
+            debug_assert!(
+                super::may_change(&format!("/{path}")),
+                "/{path} is not in the closed set of files that a plan may change"
+            );
             let (path, after, stage) = (format!("/{path}"), planned.after, planned.stage);
             changes.push(FileChange { path, before, after, because, stage });
         }

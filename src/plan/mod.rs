@@ -1,6 +1,7 @@
 //! From a host and a wish to complete data: every file before and after, every command, and
 //! what must hold after the reboot. Pure: the same input gives the same plan.
 
+mod allowed;
 mod binding;
 mod bootloader;
 mod change;
@@ -12,6 +13,7 @@ mod kernel_parameters;
 mod modprobe;
 mod outputs;
 
+pub use allowed::may_change;
 pub use binding::{Binding, Method};
 pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
 pub use expectation::Expectation;

@@ -58,7 +58,8 @@ pub fn plan(
 /// All entries beside this one, itself included.
 fn entries_beside(host: &Host, current: &str) -> Vec<(String, Entry)> {
     let dir = current.rsplit_once('/').map_or("", |(dir, _)| dir);
-    let below = host.files.below(dir);
+    // systemd-boot lists no hidden files (`valid_type1_filename` in src/boot/boot.c).
+    let below = host.files.below(dir).filter(|(path, _)| !path.contains("/."));
     below.map(|(path, file)| (path.to_owned(), Entry::parse(&file.text))).collect()
 }
 
