@@ -9,6 +9,7 @@ mod finding;
 mod gpu;
 mod group;
 mod initramfs;
+mod intent;
 mod iommu;
 pub mod pages;
 mod parameters;
@@ -54,7 +55,7 @@ checks! {
     // The card.
     "no-gpu" => gpu::no_gpu,
     "gpu-ambiguous" => gpu::gpu_ambiguous,
-    "card-moved" => gpu::card_moved,
+    "card-moved" => intent::card_moved,
     "only-gpu" => display::only_gpu,
     "gpu-drives-display" => display::gpu_drives_display,
     "device-dead" => gpu::device_dead,

@@ -55,6 +55,13 @@ pub struct IntentError {
     pub reason: String,
 }
 
+impl IntentError {
+    fn at(text: &str, at: usize, reason: String) -> Self {
+        let before = text.as_bytes().get(..at).unwrap_or_default();
+        Self { line: before.iter().filter(|byte| **byte == b'\n').count() + 1, reason }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct File {
@@ -82,46 +89,30 @@ impl Intent {
     /// # Errors
     /// It is no TOML, has a field too many or too few, or a value that means nothing.
     pub fn parse(text: &str) -> Result<Self, IntentError> {
-        let wrong = |at: usize, reason: String| {
-            let before = text.as_bytes().get(..at).unwrap_or_default();
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            IntentError { line, reason }
-        };
-        let toml_error = |error: toml::de::Error| {
-            let at = error.span().map_or(0, |span| span.start);
-            wrong(at, error.message().lines().collect::<Vec<_>>().join(", "))
-        };
-        let version = toml::from_str::<Version>(text).map_err(toml_error)?.version;
+        let version = read::<Version>(text)?.version;
         if *version.get_ref() != VERSION {
             let reason = format!("version {} is not known here, only {VERSION}", version.get_ref());
-            return Err(wrong(version.span().start, reason));
+            return Err(IntentError::at(text, version.span().start, reason));
         }
-        let file: File = toml::from_str(text).map_err(toml_error)?;
-        let valid = |value: Spanned<String>, is: fn(&str) -> bool, what: &str| {
-            if is(value.get_ref()) {
-                return Ok(value.into_inner());
-            }
-            let shown: String = value.get_ref().chars().take(60).collect();
-            Err(wrong(value.span().start, format!("{shown:?} is not {what}")))
+        let file: File = read(text)?;
+        if file.ids.get_ref().is_empty() {
+            let reason = "ids names no function of the card".to_owned();
+            return Err(IntentError::at(text, file.ids.span().start, reason));
+        }
+        let all = |values: Vec<Spanned<String>>, is: fn(&str) -> bool, what: &str| {
+            let values = values.into_iter().map(|value| valid(text, value, is, what));
+            values.collect::<Result<Vec<String>, IntentError>>()
         };
-        let ids_at = file.ids.span().start;
-        let ids: Result<Vec<String>, IntentError> =
-            file.ids.into_inner().into_iter().map(|id| valid(id, is_identity, IDENTITY)).collect();
-        let allow = file.allow.into_iter().map(|code| valid(code, is_code, "a code of a finding"));
-        let mut allow = allow.collect::<Result<Vec<String>, IntentError>>()?;
+        let mut allow = all(file.allow, is_code, "a code of a finding")?;
         allow.sort();
         allow.dedup();
-        let intent = Self {
-            gpu: valid(file.gpu, is_address, ADDRESS)?,
-            ids: ids?,
+        Ok(Self {
+            gpu: valid(text, file.gpu, is_address, ADDRESS)?,
+            ids: all(file.ids.into_inner(), is_identity, IDENTITY)?,
             ids_in: file.ids_in,
             ignore_msrs: file.ignore_msrs,
             allow,
-        };
-        if intent.ids.is_empty() {
-            return Err(wrong(ids_at, "ids names no function of the card".to_owned()));
-        }
-        Ok(intent)
+        })
     }
 
     /// The file. Nothing in it needs escapes: no value holds a quote or a backslash.
@@ -164,6 +155,27 @@ impl Intent {
         let differ = fields.into_iter().filter(|(_, own, other)| own != other);
         differ.map(|(name, own, other)| format!("{name} from {own} to {other}")).collect()
     }
+}
+
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, IntentError> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        let reason = error.message().lines().collect::<Vec<_>>().join(", ");
+        IntentError::at(text, at, reason)
+    })
+}
+
+fn valid(
+    text: &str,
+    value: Spanned<String>,
+    is: fn(&str) -> bool,
+    what: &str,
+) -> Result<String, IntentError> {
+    if is(value.get_ref()) {
+        return Ok(value.into_inner());
+    }
+    let shown: String = value.get_ref().chars().take(60).collect();
+    Err(IntentError::at(text, value.span().start, format!("{shown:?} is not {what}")))
 }
 
 const ADDRESS: &str = "a whole PCI address such as 0000:07:00.0";

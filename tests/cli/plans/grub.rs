@@ -118,3 +118,10 @@ fn words_are_quoted() {
     let second = plan(&machine, &[]);
     assert!(after(&second, SCRIPT).contains("\nwords='$(id) iommu=pt'\n"));
 }
+
+/// What is left out of the output of a long new file is the same on every host.
+#[test]
+fn the_words_of_the_script_are_shown() {
+    let shown = machine("GRUB_DISABLE_RECOVERY=true").run(&["plan"]).stdout;
+    assert!(shown.contains("\n    +words='intel_iommu=on iommu=pt'\n    ("), "{shown}");
+}
