@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::cli::Cli;
-use crate::document::{CheckDocument, InspectDocument, PlanDocument};
+use crate::document::{CheckDocument, InspectDocument, PlanDocument, VerifyDocument};
 use crate::host::pci::{PciAddress, PciClass, PciId};
 use crate::plan::Expectation;
 
@@ -20,6 +20,7 @@ pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
         ("inspect", of::<InspectDocument>()),
         ("check", of::<CheckDocument>()),
         ("plan", of::<PlanDocument>()),
+        ("verify", of::<VerifyDocument>()),
     ]
 }
 

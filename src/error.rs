@@ -29,6 +29,12 @@ impl Error {
         error
     }
 
+    /// Adds a reason.
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// Adds what to try next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -45,6 +51,17 @@ impl Error {
             let _ = writeln!(out, "Hint: {hint}");
         }
         out
+    }
+}
+
+impl std::fmt::Display for Error {
+    /// The message and the reasons, in one line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        for (at, cause) in self.causes.iter().enumerate() {
+            write!(f, "{}{cause}", if at == 0 { ": " } else { "; " })?;
+        }
+        Ok(())
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! From below: [`sys`] touches the machine; [`config`] knows file formats; [`host`] is the
 //! inventory, and [`capture`] one file of it; [`check`] judges it; [`plan`] decides what would
-//! change, and [`proof`] reads back what came of it; [`document`] is the JSON contract; [`ui`]
-//! puts it into words; [`commands`] and [`cli`] are the program. Only [`run`] is for others.
+//! change; [`proof`] reads back what came of it; [`transaction`] carries it out or takes it back;
+//! [`verify`] judges it after the reboot; [`document`] is the JSON contract; [`ui`] puts it into
+//! words; [`commands`] and [`cli`] are the program. Only [`run`] is for others.
 //! `docs/architecture.md` has the picture and the rules.
 
 pub(crate) mod capture;
@@ -17,10 +18,10 @@ pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod host;
 pub(crate) mod plan;
-#[doc(hidden)]
-pub mod proof;
+pub(crate) mod proof;
 pub(crate) mod sys;
 pub(crate) mod ui;
+pub(crate) mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

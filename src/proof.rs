@@ -1,8 +1,6 @@
 //! Reading back what the programs of a plan made: the boot menu and its images. Nothing that
 //! was not really looked at counts as right.
 
-pub mod by_path;
-
 use std::collections::BTreeMap;
 
 use crate::host::{Host, image, menu};

@@ -4,8 +4,8 @@ use super::case::Case;
 use super::finding::{Evidence, Found};
 use crate::config::assignments::Assignments;
 use crate::host::Host;
-use crate::host::boot::{BootloaderKind, ESP_DIRS};
-use crate::host::parameters::grub_files;
+use crate::host::boot::{BootloaderKind, ESP_DIRS, GRUB_STOCK_ENTRIES};
+use crate::host::parameters::grub_without_recovery;
 
 fn clues(host: &Host) -> Vec<Evidence> {
     host.bootloader
@@ -236,17 +236,18 @@ pub fn boot_space_low(case: &Case<'_>) -> Vec<Found> {
 /// `grub-no-recovery`: GRUB makes no recovery entry.
 pub fn grub_no_recovery(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
-    if host.bootloader.kind != BootloaderKind::Grub {
+    if host.bootloader.kind != BootloaderKind::Grub || host.files.has(GRUB_STOCK_ENTRIES) {
         return Vec::new();
     }
-    let setting = grub_files(host).into_iter().find_map(|path| {
-        let value =
-            Assignments::parse(host.files.text(path)?).value("GRUB_DISABLE_RECOVERY").ok()??;
-        (value.scalar() == "true").then(|| path.to_owned())
-    });
-    let Some(path) = setting else {
+    let Some((path, found)) = grub_without_recovery(host) else {
         return Vec::new();
     };
-    vec![Found::warning("GRUB makes no recovery entries here, so no entry of its menu boots without the new parameters.", Evidence::new(path, "GRUB_DISABLE_RECOVERY=true"))
-        .manual("In GRUB's menu, `e` edits an entry for one boot: delete the words there. Or set GRUB_DISABLE_RECOVERY=false.")]
+    let evidence = Evidence::new(path, found);
+    let detail = "GRUB makes no recovery entries here, so no entry of its menu boots without the new parameters.";
+    let found = Found::warning(detail, evidence);
+    vec![if host.bootloader.runs_10_linux {
+        found.planned("The plan adds entries without them, in a submenu behind the others.")
+    } else {
+        found.manual("In GRUB's menu, `e` edits an entry for one boot: delete the words there. Or set GRUB_DISABLE_RECOVERY=false.")
+    }]
 }

@@ -2,26 +2,20 @@
 
 use super::select::{Selection, select};
 use crate::config::cmdline::Cmdline;
+pub use crate::config::intent::IdsIn;
 use crate::host::Host;
 use crate::host::gpu::{Gpu, Role};
 use crate::host::parameters::Configured;
 use crate::host::pci::PciDevice;
-
-/// Where the ids of the `id` method are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum IdsIn {
-    /// `vfio-pci.ids=` on the kernel command line.
-    #[default]
-    CommandLine,
-    /// `options vfio-pci ids=` in modprobe.d.
-    Modprobe,
-}
 
 /// What the user asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     /// Which card, as typed: address, id, or part of the name.
     pub gpu: Option<String>,
+    /// Ids of its functions, the display function first, where they are known: the card must
+    /// have the first of them.
+    pub identity: Vec<String>,
     /// Where ids go.
     pub ids_in: IdsIn,
     /// Set `kvm.ignore_msrs`.
@@ -51,7 +45,7 @@ impl<'a> Case<'a> {
         Self {
             host,
             desired,
-            selection: select(host, desired.gpu.as_deref()),
+            selection: select(host, desired.gpu.as_deref(), desired.identity.first()),
             active: Cmdline::parse(host.command_line().unwrap_or_default()),
             configured: Configured::read(host),
         }

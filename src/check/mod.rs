@@ -9,6 +9,7 @@ mod finding;
 mod gpu;
 mod group;
 mod initramfs;
+mod intent;
 mod iommu;
 pub mod pages;
 mod parameters;
@@ -18,7 +19,7 @@ mod select;
 
 pub use boot::by_hand as bootloader_by_hand;
 pub use case::{Case, Desired, IdsIn};
-pub use finding::{Finding, RemedyKind, Severity};
+pub use finding::{Evidence, Finding, RemedyKind, Severity};
 pub use initramfs::preset_naming_a_config;
 pub use report::{Report, Verdict, run};
 pub use select::Selection;
@@ -54,6 +55,7 @@ checks! {
     // The card.
     "no-gpu" => gpu::no_gpu,
     "gpu-ambiguous" => gpu::gpu_ambiguous,
+    "card-moved" => intent::card_moved,
     "only-gpu" => display::only_gpu,
     "gpu-drives-display" => display::gpu_drives_display,
     "device-dead" => gpu::device_dead,

@@ -20,6 +20,7 @@ pages![
     "bootloader-conflict",
     "bootloader-manual",
     "bridges-stay",
+    "card-moved",
     "card-on-host-driver",
     "card-partly-bound",
     "claimant-built-in",

@@ -11,6 +11,8 @@ pub enum Selection<'a> {
     One(&'a Gpu),
     /// These would all do, and nothing says which.
     Several(Vec<&'a Gpu>),
+    /// The card is not where it is said to be; these have its ids.
+    Moved(Vec<&'a Gpu>),
     /// The name fits no card.
     NoMatch(String),
     /// There is no card at all.
@@ -18,9 +20,17 @@ pub enum Selection<'a> {
 }
 
 /// Chooses by address (`07:00.0`, `0000:07:00`), id (`1002:73ff`), part of the name, or,
-/// without a name, the candidate that nothing else competes with.
-pub fn select<'a>(host: &'a Host, named: Option<&str>) -> Selection<'a> {
+/// without a name, the candidate that nothing else competes with. With an identity, only a card
+/// of that identity is chosen.
+pub fn select<'a>(host: &'a Host, named: Option<&str>, identity: Option<&String>) -> Selection<'a> {
     let cards = &host.gpus.cards;
+    if let Some(identity) = identity {
+        let same = |gpu: &&Gpu| host.device(gpu.address).is_some_and(|d| d.identity() == *identity);
+        return match by_name(host, named.unwrap_or_default()) {
+            Selection::One(gpu) if same(&gpu) => Selection::One(gpu),
+            _ => Selection::Moved(cards.iter().filter(same).collect()),
+        };
+    }
     if cards.is_empty() {
         return Selection::NoGpu;
     }

@@ -1,5 +1,6 @@
 //! `check`: the answer for one card.
 
+use super::wish::Asked;
 use super::{Answer, Global};
 use crate::check::{Case, Desired, Finding, Report, Selection, Severity, Verdict};
 use crate::document::CheckDocument;
@@ -11,7 +12,8 @@ use crate::ui::Ui;
 /// Say whether a GPU can be passed through, and what stands in the way
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address (07:00.0), id (1002:73ff) or part of the name
+    /// Address (07:00.0), id (1002:73ff) or part of the name; left out, the card that
+    /// /etc/passthru.toml names, or the one that makes sense
     gpu: Option<String>,
     /// Go on in spite of this blocker; may be repeated
     #[arg(long, value_name = "CODE")]
@@ -29,8 +31,9 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     let probe = if args.probe { Probe::Yes } else { Probe::No };
     let host = Host::read(&root, probe);
-    let desired =
-        Desired { gpu: args.gpu.clone(), allow: args.allow.clone(), ..Desired::default() };
+    could_look(&host)?;
+    let asked = Asked { gpu: args.gpu.clone(), allow: args.allow.clone(), ..Asked::default() };
+    let desired = asked.on(&host)?;
     let (case, report) = judge(&host, &desired, ui)?;
     let verdict = report.verdict;
     let document = CheckDocument::of(&case, report, Vec::new());

@@ -6,6 +6,7 @@ pub mod explain;
 mod global;
 pub mod inspect;
 pub mod plan;
+mod wish;
 
 pub use global::Global;
 

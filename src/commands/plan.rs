@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::check::{judge, show};
+use super::check::{could_look, judge, show};
+use super::wish::Asked;
 use super::{Answer, Global};
 use crate::check::{Desired, IdsIn};
 use crate::document::{CheckDocument, PlanDocument};
@@ -15,20 +16,29 @@ use crate::plan::Refusal;
 use crate::sys::create_new;
 use crate::ui::Ui;
 
-/// Show exactly what would change: why, the diff of every file, the commands, what will hold
+/// What is asked for; the same for `plan` and `apply`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Address (07:00.0), id (1002:73ff) or part of the name
+pub struct Wish {
+    /// Address (07:00.0), id (1002:73ff) or part of the name; left out, the card that
+    /// /etc/passthru.toml names, or the one that makes sense
     gpu: Option<String>,
-    /// Where the ids go, if the card is bound by id
-    #[arg(long, value_name = "PLACE", default_value = "command-line")]
-    ids_in: Place,
+    /// Where the ids go, if the card is bound by id: on the command line unless
+    /// /etc/passthru.toml says otherwise
+    #[arg(long, value_name = "PLACE")]
+    ids_in: Option<Place>,
     /// Have KVM ignore accesses to unknown model-specific registers (options kvm ignore_msrs=1)
     #[arg(long)]
     ignore_msrs: bool,
     /// Go on in spite of this blocker; may be repeated
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
+}
+
+/// Show exactly what would change: why, the diff of every file, the commands, what will hold
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    wish: Wish,
     /// Write the complete plan, as JSON, to a new file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -43,17 +53,22 @@ enum Place {
     Modprobe,
 }
 
-impl Args {
-    fn desired(&self) -> Desired {
-        Desired {
+impl Wish {
+    /// As the planner takes it.
+    ///
+    /// # Errors
+    /// The wish that is written down on the machine is not understood, or the card moved.
+    pub fn desired(&self, host: &Host) -> Result<Desired, Error> {
+        Asked {
             gpu: self.gpu.clone(),
-            ids_in: match self.ids_in {
+            ids_in: self.ids_in.map(|place| match place {
                 Place::CommandLine => IdsIn::CommandLine,
                 Place::Modprobe => IdsIn::Modprobe,
-            },
+            }),
             ignore_msrs: self.ignore_msrs,
             allow: self.allow.clone(),
         }
+        .on(host)
     }
 }
 
@@ -64,7 +79,8 @@ impl Args {
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     let host = Host::read(&root, Probe::No);
-    let desired = args.desired();
+    could_look(&host)?;
+    let desired = args.wish.desired(&host)?;
     let (case, report) = judge(&host, &desired, ui)?;
     match crate::plan::plan(&case, &report) {
         Ok(plan) => {
@@ -81,16 +97,20 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
             Ok(Answer::Yes)
         }
         Err(refusal) => {
-            let by_hand = match &refusal {
-                Refusal::ByHand(steps) => steps.clone(),
-                Refusal::Findings => Vec::new(),
-                Refusal::CannotEdit(reason) => {
-                    vec![format!("Make this change yourself, then plan again: {reason}")]
-                }
-            };
-            show(&CheckDocument::of(&case, report, by_hand), global, ui)?;
+            show(&CheckDocument::of(&case, report, refused(&refusal)), global, ui)?;
             ui.status("There is no plan: see above for what to do first.");
             Ok(Answer::No)
+        }
+    }
+}
+
+/// What the user has to do by hand first.
+pub fn refused(refusal: &Refusal) -> Vec<String> {
+    match refusal {
+        Refusal::ByHand(steps) => steps.clone(),
+        Refusal::Findings => Vec::new(),
+        Refusal::CannotEdit(reason) => {
+            vec![format!("Make this change yourself, then plan again: {reason}")]
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod assignments;
 pub mod bls;
 pub mod cmdline;
 pub mod grub_cfg;
+pub mod intent;
 pub mod modprobe;
 pub mod modules_list;
 pub mod mounts;
@@ -21,6 +22,9 @@ mod cut;
 mod glob;
 
 use thiserror::Error;
+
+/// First words of every file that passthru owns.
+pub const MARK: &str = "# Written by passthru. Take it back with: passthru undo";
 
 /// A line whose effect on the question asked cannot be known.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

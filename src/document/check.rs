@@ -42,7 +42,7 @@ impl CheckDocument {
     pub fn of(case: &Case<'_>, report: Report, by_hand: Vec<String>) -> Self {
         let binding = Binding::choose(case);
         let candidates = match &case.selection {
-            crate::check::Selection::Several(cards) => {
+            crate::check::Selection::Several(cards) | crate::check::Selection::Moved(cards) => {
                 cards.iter().map(|gpu| gpu.address).collect()
             }
             _ => Vec::new(),

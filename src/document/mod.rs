@@ -3,10 +3,13 @@
 mod check;
 mod inspect;
 mod plan;
+pub mod reviewed;
+mod verify;
 
 pub use check::CheckDocument;
 pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};
 pub use plan::{Change, PlanDocument};
+pub use verify::{Expected, VerifyDocument};
 
 use serde::Serialize;
 

@@ -6,7 +6,7 @@ use super::Schema;
 use crate::check::{Case, IdsIn, Report};
 use crate::host::pci::PciAddress;
 use crate::plan::{
-    Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan,
+    Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan, Stage,
 };
 
 /// The whole answer, complete enough to be carried out later.
@@ -15,6 +15,8 @@ use crate::plan::{
 pub struct PlanDocument {
     /// Name and version of this form.
     schema: Schema,
+    /// What was asked for: whoever plans again for this gets this plan, on the same machine.
+    pub wish: Wish,
     /// Address of the card's display function.
     pub gpu: PciAddress,
     /// Its name.
@@ -33,10 +35,26 @@ pub struct PlanDocument {
     pub expectations: Vec<Expectation>,
     /// It takes effect with the next boot.
     pub reboot: bool,
+    /// How the machine, or what is asked for, differs from /etc/passthru.toml.
+    pub drift: Option<String>,
     /// What was asked for and is done in another way, with the reason.
     pub remarks: Vec<String>,
     /// Titles of the findings that the plan answers, or that the user lifted.
     pub why: Vec<Why>,
+}
+
+/// The question that a plan answers.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct Wish {
+    /// The card, by the whole address of its display function, however it was named.
+    pub gpu: PciAddress,
+    /// Where ids go.
+    pub ids_in: IdsIn,
+    /// Have KVM ignore accesses to unknown model-specific registers.
+    pub ignore_msrs: bool,
+    /// Codes of blockers that the user lifts, sorted.
+    pub allow: Vec<String>,
 }
 
 /// A change to one file.
@@ -55,6 +73,8 @@ pub struct Change {
     pub before: FileState,
     /// The file as it will be.
     pub after: FileState,
+    /// Before the commands or after them.
+    pub stage: Stage,
 }
 
 /// A finding behind the plan.
@@ -67,6 +87,14 @@ pub struct Why {
     pub title: &'static str,
     /// What it is on this host.
     pub detail: String,
+}
+
+fn wish(case: &Case<'_>, gpu: PciAddress) -> Wish {
+    let desired = case.desired;
+    let mut allow = desired.allow.clone();
+    allow.sort();
+    allow.dedup();
+    Wish { gpu, ids_in: desired.ids_in, ignore_msrs: desired.ignore_msrs, allow }
 }
 
 /// What the reader of a plan would otherwise wonder about.
@@ -92,6 +120,7 @@ fn remarks(case: &Case<'_>, method: Method, report: &Report) -> Vec<String> {
 impl PlanDocument {
     /// Builds the answer.
     pub fn of(case: &Case<'_>, report: &Report, plan: Plan) -> Self {
+        let plan_is_empty = plan.is_empty();
         let changes = plan.changes.into_iter().map(|change| Change {
             kind: change.kind(),
             diff: change.diff(),
@@ -99,6 +128,7 @@ impl PlanDocument {
             because: change.because,
             before: change.before,
             after: change.after,
+            stage: change.stage,
         });
         let changes: Vec<Change> = changes.collect();
         let answered = |code: &str| changes.iter().any(|change| change.because.contains(&code));
@@ -107,9 +137,11 @@ impl PlanDocument {
         });
         Self {
             schema: Schema { name: "plan", version: 1 },
+            wish: wish(case, plan.gpu),
             gpu: plan.gpu,
             name: case.display().map(|display| case.host.named(display)).unwrap_or_default(),
             functions: plan.functions,
+            drift: (!plan_is_empty).then(|| crate::plan::drift(case)).flatten(),
             remarks: remarks(case, plan.binding.method, report),
             binding: plan.binding,
             kernel_parameters: plan.kernel_parameters,

@@ -9,7 +9,7 @@ use super::files::Files;
 use super::firmware::{EfiVariables, Firmware};
 use super::os::Os;
 use crate::config::assignments::Assignments;
-use crate::sys::Sysroot;
+use crate::sys::{FileKind, Sysroot};
 
 /// Ways a system is started, by how kernel parameters are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -84,12 +84,18 @@ pub struct Bootloader {
     pub disagree: bool,
     /// Directory with `loader/`, where there is one: `boot`, `efi`, `boot/efi`.
     pub loader_dir: Option<String>,
+    /// grub-mkconfig runs its script for Linux, which takes parameters from /etc/default/grub.
+    pub runs_10_linux: bool,
 }
 
 /// Directories where an EFI system partition or XBOOTLDR is mounted (bootctl(1)).
 pub const ESP_DIRS: [&str; 3] = ["efi", "boot", "boot/efi"];
 /// Where distributions put the generated GRUB configuration.
 pub const GRUB_CFGS: [&str; 2] = ["boot/grub/grub.cfg", "boot/grub2/grub.cfg"];
+
+/// A script of passthru's for grub-mkconfig. Its name sorts behind 40_custom and 41_custom, so
+/// that entries that are chosen by their number keep it.
+pub const GRUB_STOCK_ENTRIES: &str = "etc/grub.d/42_passthru";
 
 /// Single files that decide or configure a loader.
 const FILES: [&str; 13] = [
@@ -132,12 +138,24 @@ pub fn read_files(root: &Sysroot, files: &mut Files) {
     }
 }
 
+/// grub-mkconfig passes over a script that may not be executed.
+fn runs_10_linux(root: &Sysroot) -> bool {
+    let meta = root.meta("etc/grub.d/10_linux");
+    meta.present().is_some_and(|meta| meta.kind == FileKind::File && meta.mode & 0o111 != 0)
+}
+
 /// Decides from what was read.
-pub fn detect(files: &Files, firmware: &Firmware, cmdline: Option<&str>, os: &Os) -> Bootloader {
-    let loader_dir = ESP_DIRS.iter().find(|dir| {
-        files.below(&format!("{dir}/loader/entries")).next().is_some()
-            || files.has(&format!("{dir}/loader/loader.conf"))
-    });
+pub fn detect(
+    root: &Sysroot,
+    files: &Files,
+    firmware: &Firmware,
+    cmdline: Option<&str>,
+    os: &Os,
+) -> Bootloader {
+    // With an XBOOTLDR partition, loader.conf is on one and the entries are on the other.
+    let entries = |dir: &&&str| files.below(&format!("{dir}/loader/entries")).next().is_some();
+    let conf = |dir: &&&str| files.has(&format!("{dir}/loader/loader.conf"));
+    let loader_dir = ESP_DIRS.iter().find(entries).or_else(|| ESP_DIRS.iter().find(conf));
     let mut clues = system_clues(files, os, cmdline);
     clues.extend(efi_clues(files, &firmware.efi));
     clues.extend(cmdline_clues(files, cmdline));
@@ -162,6 +180,7 @@ pub fn detect(files: &Files, firmware: &Firmware, cmdline: Option<&str>, os: &Os
         clues,
         disagree: plausible.len() > 1,
         loader_dir: loader_dir.map(|dir| (*dir).to_owned()),
+        runs_10_linux: runs_10_linux(root),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The inventory of one machine: a plain value, read once, judged by nobody here.
 
 pub mod boot;
+pub mod booted;
 pub mod cpu;
 pub mod files;
 pub mod firmware;
 pub mod gpu;
 pub mod image;
 pub mod initramfs;
+pub mod intent;
 pub mod iommu;
 pub mod kernel;
 pub mod libvirt;
@@ -92,10 +94,12 @@ pub const MODULES_LOAD_DIRS: [&str; 3] =
     ["etc/modules-load.d", "run/modules-load.d", "usr/lib/modules-load.d"];
 
 /// Files that passthru may own; their state belongs to every plan.
-pub const OWNED: [&str; 11] = [
+pub const OWNED: [&str; 13] = [
+    intent::INTENT,
     "etc/modprobe.d/00-passthru.conf",
     "etc/modules-load.d/passthru.conf",
     "etc/default/grub.d/passthru.cfg",
+    boot::GRUB_STOCK_ENTRIES,
     "etc/mkinitcpio.conf.d/passthru.conf",
     "etc/initcpio/install/passthru",
     "etc/initcpio/hooks/passthru",
@@ -119,7 +123,7 @@ impl Host {
         let (files, modprobe) = read_files(root);
         let cmdline = kernel.command_line.present().map(String::as_str);
         let mut host = Self {
-            bootloader: boot::detect(&files, &firmware, cmdline, &os),
+            bootloader: boot::detect(root, &files, &firmware, cmdline, &os),
             initramfs: initramfs::detect(root, &files, &os),
             iommu: iommu::read(root, all),
             names: Names::read(root, all),

@@ -2,9 +2,9 @@
 
 use super::Host;
 use super::boot::{Bootloader, BootloaderKind};
-use crate::config::NotUnderstood;
-use crate::config::assignments::{Assignments, evaluate};
+use crate::config::assignments::{Assignments, Value, evaluate};
 use crate::config::cmdline::{Cmdline, Parameter};
+use crate::config::{MARK, NotUnderstood};
 
 /// The running kernel's command line.
 const RUNNING: &str = "proc/cmdline";
@@ -118,28 +118,53 @@ pub fn grub_files(host: &Host) -> Vec<&str> {
         paths.push("etc/default/grub");
     }
     if grub_reads_drop_ins(host) {
-        paths.extend(host.files.below("etc/default/grub.d").map(|(path, _)| path));
+        let drop_ins = host.files.below("etc/default/grub.d").map(|(path, _)| path);
+        // `*` of the shell matches no hidden file.
+        paths.extend(drop_ins.filter(|path| !path.contains("/.")));
     }
     paths
 }
 
-fn grub(host: &Host) -> Configured {
+/// What a variable holds after all these files, and the file that decided.
+///
+/// # Errors
+/// A construct that is not understood, with its file.
+pub fn grub_value(
+    host: &Host,
+    name: &str,
+) -> Result<Option<(String, Value)>, (String, NotUnderstood)> {
     let paths = grub_files(host);
     let parsed: Vec<Assignments> = paths
         .iter()
         .map(|path| Assignments::parse(host.files.text(path).unwrap_or_default()))
         .collect();
     let parsed: Vec<&Assignments> = parsed.iter().collect();
+    match evaluate(&parsed, name) {
+        Ok(located) => Ok(located.map(|located| (paths[located.file].to_owned(), located.value))),
+        Err((file, problem)) => Err((paths[file].to_owned(), problem)),
+    }
+}
+
+/// Where it is said that GRUB makes no recovery entries, or something is said that is not
+/// understood.
+pub fn grub_without_recovery(host: &Host) -> Option<(String, String)> {
+    let name = "GRUB_DISABLE_RECOVERY";
+    match grub_value(host, name) {
+        Ok(Some((path, value))) if value.scalar() == "true" => Some((path, format!("{name}=true"))),
+        Ok(_) => None,
+        Err((path, problem)) => Some((path, problem.text)),
+    }
+}
+
+fn grub(host: &Host) -> Configured {
     let mut configured = Configured::default();
     for name in ["GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"] {
-        match evaluate(&parsed, name) {
-            Ok(Some(located)) => configured.sources.push(Source {
-                path: paths[located.file].to_owned(),
-                name,
-                words: words(located.value.scalar()),
-            }),
+        match grub_value(host, name) {
+            Ok(Some((path, value))) => {
+                configured.sources.push(Source { path, name, words: words(value.scalar()) });
+            }
             Ok(None) => {}
-            Err((file, problem)) => configured.problems.push((paths[file].to_owned(), problem)),
+            Err(problem) => configured.problems.push(problem),
         }
     }
     configured
@@ -162,36 +187,62 @@ fn entries(host: &Host) -> Configured {
     }
 }
 
-/// Path of the type-1 entry that this boot used, as far as it can be told.
+/// Path of the type-1 entry that this boot used, as far as it can be told. For an entry of
+/// passthru's, which starts the machine as it was, the one that it was copied from.
 pub fn current_entry(loader: &Bootloader, host: &Host) -> Option<String> {
     let dir = format!("{}/loader/entries", loader.loader_dir.as_deref()?);
-    let all: Vec<&str> = host.files.below(&dir).map(|(path, _)| path).collect();
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let selected = host.firmware.efi.entry_selected.as_deref();
-    let by_variable =
-        all.iter().find(|path| selected.is_some_and(|id| entry_id(&name(path)) == entry_id(id)));
+    let text = |path: &str| host.files.text(path).unwrap_or_default();
+    let all = host.files.below(&dir).map(|(path, _)| path);
+    let (own, others): (Vec<&str>, Vec<&str>) = all.partition(|path| text(path).contains(MARK));
+    let named = |id: &str| others.iter().copied().find(|path| entry_id(path) == id);
+    let original = |path: &str| named(copied_from(&entry_id(path))?);
+    let by_variable = || {
+        let id = entry_id(host.firmware.efi.entry_selected.as_deref()?);
+        let own = own.iter().find(|path| entry_id(path) == id);
+        named(&id).or_else(|| original(own?))
+    };
     let release = host.kernel.release.as_deref().unwrap_or_default();
+    let spare = |path: &str| ["rescue", "fallback"].iter().any(|mark| path.contains(mark));
     let by_release = || {
-        all.iter().find(|path| {
-            !release.is_empty() && name(path).contains(release) && !name(path).contains("rescue")
-        })
+        let fits = |path: &str| !release.is_empty() && path.contains(release) && !spare(path);
+        others.iter().copied().find(|path| fits(&entry_name(path)))
+    };
+    let active = words(host.command_line().unwrap_or_default());
+    let started = |path: &&str| {
+        let words = words(&crate::config::bls::Entry::parse(text(path)).options());
+        !words.is_empty() && words.iter().all(|word| active.contains(word))
     };
     let by_options = || {
-        let active = words(host.command_line().unwrap_or_default());
-        all.iter().find(|path| {
-            let options =
-                crate::config::bls::Entry::parse(host.files.text(path).unwrap_or_default())
-                    .options();
-            let words = words(&options);
-            !words.is_empty() && words.iter().all(|word| active.contains(word))
-        })
+        let other = others.iter().copied().find(started);
+        other.or_else(|| original(own.iter().copied().find(started)?))
     };
-    by_variable.or_else(by_release).or_else(by_options).map(|path| (*path).to_owned())
+    // After a change and before the reboot no entry is what the running kernel was started with.
+    let root = |words: &[String]| words.iter().find(|word| word.starts_with("root=")).cloned();
+    let by_root = || {
+        let own_root = root(&active)?;
+        let same = |path: &&str| {
+            let options = crate::config::bls::Entry::parse(text(path)).options();
+            !spare(&entry_name(path)) && root(&words(&options)).as_ref() == Some(&own_root)
+        };
+        let mut same = others.iter().copied().filter(same);
+        same.next().filter(|_| same.next().is_none())
+    };
+    let found = by_variable().or_else(by_release).or_else(by_options).or_else(by_root);
+    found.map(str::to_owned)
+}
+
+fn entry_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// Id of the entry that one of ours was copied from (`fallback_name`).
+fn copied_from(id: &str) -> Option<&str> {
+    id.trim_start_matches('~').strip_suffix("-fallback")
 }
 
 /// Name of an entry without boot counter and suffix, as the loader compares it.
 fn entry_id(file: &str) -> String {
-    let (name, _) = crate::config::bls::split_counter(file);
+    let (name, _) = crate::config::bls::split_counter(&entry_name(file));
     name.strip_suffix(".conf").unwrap_or(&name).to_lowercase()
 }
 

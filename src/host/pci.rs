@@ -73,6 +73,15 @@ pub struct PciDevice {
 }
 
 impl PciDevice {
+    /// `vendor:device:subvendor:subdevice`; zeroes where the function has no subsystem, as
+    /// sysfs shows them.
+    pub fn identity(&self) -> String {
+        match self.subsystem {
+            Some(subsystem) => format!("{}:{subsystem}", self.id),
+            None => format!("{}:0000:0000", self.id),
+        }
+    }
+
     /// Its directory in sysfs, as evidence names it.
     pub fn path(&self) -> String {
         format!("/{DEVICES}/{}", self.address)

@@ -133,9 +133,8 @@ fn method(case: &Case<'_>, functions: &[&PciDevice]) -> Method {
 }
 
 fn id_text(function: &PciDevice, method: Method) -> String {
-    match (method, function.subsystem) {
-        (Method::Id, _) => function.id.to_string(),
-        (_, Some(subsystem)) => format!("{}:{subsystem}", function.id),
-        (_, None) => format!("{}:0000:0000", function.id),
+    match method {
+        Method::Id => function.id.to_string(),
+        Method::SubsystemId | Method::Address => function.identity(),
     }
 }

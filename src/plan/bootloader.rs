@@ -1,17 +1,14 @@
 //! Kernel parameters where the boot loader's own tools take them from.
 
-use super::change::Command;
-use super::edits::{CannotEdit, Edits, MARK};
+mod entries;
+mod grub;
+
+pub use entries::{CMDLINE, are_generated};
+
+use super::edits::{CannotEdit, Edits};
 use super::kernel_parameters::ParameterChange;
 use crate::check::Case;
-use crate::config::assignments::Assignments;
-use crate::config::bls::{Entry, Listed, LoaderConf, fallback_name};
-use crate::config::cmdline::Cmdline;
-use crate::config::{EditError, NotUnderstood};
-use crate::host::Host;
-use crate::host::boot::{BootloaderKind, GRUB_CFGS};
-use crate::host::initramfs::InitramfsKind;
-use crate::host::parameters::{current_entry, grub_files, grub_reads_drop_ins};
+use crate::host::boot::BootloaderKind;
 
 /// Findings that a change of parameters answers.
 const BECAUSE: [&str; 7] = [
@@ -23,19 +20,8 @@ const BECAUSE: [&str; 7] = [
     "function-wrong-driver",
     "companion-functions",
 ];
-const DROP_IN: &str = "etc/default/grub.d/passthru.cfg";
-const VARIABLE: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
 
-/// What the commands after the boot loader's part have to know.
-#[derive(Debug, Default)]
-pub struct Regenerate {
-    /// Programs to run, in order.
-    pub commands: Vec<Command>,
-    /// They build the initramfs too.
-    pub builds_images: bool,
-}
-
-/// Plans files and commands of the loader in use.
+/// Plans files of the loader in use.
 ///
 /// # Errors
 /// A file is not understood, or it cannot be told which one counts.
@@ -43,235 +29,14 @@ pub fn plan(
     case: &Case<'_>,
     change: &ParameterChange,
     edits: &mut Edits<'_>,
-) -> Result<Regenerate, CannotEdit> {
+) -> Result<(), CannotEdit> {
     match case.host.bootloader.kind {
-        BootloaderKind::Grub => grub(case, change, edits),
-        BootloaderKind::SystemdBoot => systemd_boot(case, change, edits),
-        _ => Ok(Regenerate::default()),
+        BootloaderKind::Grub => grub::plan(case, change, edits),
+        BootloaderKind::SystemdBoot => entries::plan(case, change, edits),
+        _ => Ok(()),
     }
 }
 
 fn words(list: &[String]) -> Vec<&str> {
     list.iter().map(String::as_str).collect()
-}
-
-/// The words go into the variable that recovery entries do not get (grub-mkconfig's 10_linux),
-/// in a drop-in where grub-mkconfig reads some, else at the end of the variable's value.
-fn grub(
-    case: &Case<'_>,
-    change: &ParameterChange,
-    edits: &mut Edits<'_>,
-) -> Result<Regenerate, CannotEdit> {
-    let host = case.host;
-    let removed = words(&change.remove);
-    for path in grub_files(host) {
-        if path == DROP_IN || removed.is_empty() {
-            continue;
-        }
-        edits.edit(path, &BECAUSE, |text| {
-            let file = Assignments::parse(text).remove_words("GRUB_CMDLINE_LINUX", &removed)?;
-            Ok(file.remove_words(VARIABLE, &removed)?.render().to_owned())
-        })?;
-    }
-    if grub_reads_drop_ins(host) {
-        grub_drop_in(change, edits)?;
-    } else {
-        edits.edit("etc/default/grub", &BECAUSE, |text| {
-            Ok(Assignments::parse(text)
-                .append_words(VARIABLE, &words(&change.add))?
-                .render()
-                .to_owned())
-        })?;
-    }
-    Ok(Regenerate { commands: vec![grub_mkconfig(host)], builds_images: false })
-}
-
-/// The drop-in is written anew from the words that it has and those that are added.
-fn grub_drop_in(change: &ParameterChange, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
-    let current = edits.current(DROP_IN)?;
-    let refuse =
-        |error: EditError| CannotEdit { path: DROP_IN.to_owned(), reason: error.to_string() };
-    let seed = format!("{MARK}\n{VARIABLE}=\"${VARIABLE}\"\n");
-    let text = if current.text().is_empty() { seed.clone() } else { current.text().to_owned() };
-    let file =
-        Assignments::parse(&text).remove_words(VARIABLE, &words(&change.remove)).map_err(refuse)?;
-    let file = file.append_words(VARIABLE, &words(&change.add)).map_err(refuse)?;
-    if file.render() == seed {
-        return Ok(()); // nothing to say: no file
-    }
-    edits.own(DROP_IN, file.render(), 0o644, &BECAUSE)
-}
-
-fn grub_mkconfig(host: &Host) -> Command {
-    let because = "write the boot menu anew with the changed parameters";
-    if host.os.has("update-grub") {
-        return Command::new(&["update-grub"], because);
-    }
-    let program = if host.os.has("grub-mkconfig") { "grub-mkconfig" } else { "grub2-mkconfig" };
-    let present = GRUB_CFGS.iter().find(|path| host.files.looked_there(path));
-    let output =
-        format!("/{}", present.unwrap_or(&GRUB_CFGS[usize::from(program == "grub2-mkconfig")]));
-    Command::new(&[program, "-o", &output], because)
-}
-
-fn systemd_boot(
-    case: &Case<'_>,
-    change: &ParameterChange,
-    edits: &mut Edits<'_>,
-) -> Result<Regenerate, CannotEdit> {
-    let host = case.host;
-    let Some(current) = current_entry(&host.bootloader, host) else {
-        let path =
-            format!("{}/loader/entries", host.bootloader.loader_dir.as_deref().unwrap_or("boot"));
-        return Err(CannotEdit {
-            path,
-            reason: "it cannot be told which of the entries starts this system".to_owned(),
-        });
-    };
-    if change.is_empty() && !is_from_kernel_install(host, &current) {
-        return Ok(Regenerate::default());
-    }
-    if is_from_kernel_install(host, &current) {
-        return kernel_install(case, change, &current, edits);
-    }
-    let entries: Vec<(String, Entry)> = host
-        .files
-        .below(current.rsplit_once('/').map_or("", |(dir, _)| dir))
-        .map(|(path, file)| (path.to_owned(), Entry::parse(&file.text)))
-        .collect();
-    let root_of =
-        |entry: &Entry| Cmdline::parse(&entry.options()).last("root").map(|p| p.word.to_owned());
-    let own_root =
-        entries.iter().find(|(path, _)| *path == current).and_then(|(_, entry)| root_of(entry));
-    let same_system = entries.iter().filter(|(_, entry)| root_of(entry) == own_root);
-    let (kept, edited): (Vec<_>, Vec<_>) =
-        same_system.partition(|(path, entry)| *path != current && is_fallback(path, entry));
-    for (path, _) in &edited {
-        edits.edit(path, &BECAUSE, |text| {
-            let entry = Entry::parse(text).remove_options(&words(&change.remove));
-            Ok(entry.add_options(&words(&change.add))?.render().to_owned())
-        })?;
-    }
-    if kept.is_empty() {
-        fallback(host, &current, &entries, edits)?;
-    }
-    Ok(Regenerate::default())
-}
-
-/// Entries that people keep for when the normal one does not boot.
-fn is_fallback(path: &str, entry: &Entry) -> bool {
-    let marks = ["fallback", "rescue", "recovery"];
-    let title = entry.value("title").unwrap_or_default().to_lowercase();
-    let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
-    marks.iter().any(|mark| title.contains(mark) || name.contains(mark))
-}
-
-/// An entry that stays as the machine was: a copy of the current one, under a name that the
-/// loader never makes its default.
-fn fallback(
-    host: &Host,
-    current: &str,
-    entries: &[(String, Entry)],
-    edits: &mut Edits<'_>,
-) -> Result<(), CannotEdit> {
-    let (dir, original) = current.rsplit_once('/').unwrap_or(("", current));
-    let Some((_, entry)) = entries.iter().find(|(path, _)| path == current) else { return Ok(()) };
-    let title = format!("{} (as before passthru)", entry.value("title").unwrap_or("Linux"));
-    let copy = entry.without_key("sort-key").with_title(&title);
-    let listed: Vec<Listed> = entries
-        .iter()
-        .filter_map(|(path, entry)| Listed::new(path.rsplit('/').next().unwrap_or_default(), entry))
-        .collect();
-    let loader_dir = host.bootloader.loader_dir.as_deref().unwrap_or("boot");
-    let conf = LoaderConf::parse(
-        host.files.text(&format!("{loader_dir}/loader/loader.conf")).unwrap_or_default(),
-    );
-    let name =
-        fallback_name(&listed, conf.default.as_deref(), original, &copy).ok_or_else(|| {
-            CannotEdit {
-            path: current.to_owned(),
-            reason:
-                "no name was found for a fallback entry that the loader would not make its default"
-                    .to_owned(),
-        }
-        })?;
-    edits.own(&format!("{dir}/{name}"), &format!("{MARK}\n{}", copy.render()), 0o644, &BECAUSE)
-}
-
-/// kernel-install names entries after the machine and the kernel (kernel-install(8)).
-fn is_from_kernel_install(host: &Host, entry: &str) -> bool {
-    let name = entry.rsplit('/').next().unwrap_or_default();
-    let names_kernel = host
-        .kernel
-        .installed
-        .iter()
-        .chain(&host.kernel.release)
-        .any(|release| name.contains(release.as_str()));
-    let parsed = Entry::parse(host.files.text(entry).unwrap_or_default());
-    names_kernel
-        && (parsed.value("machine-id").is_some()
-            || host.os.has("kernel-install")
-            || host.files.has("etc/kernel/cmdline"))
-}
-
-/// /etc/kernel/cmdline is what new entries are made from; without it kernel-install would take
-/// the running kernel's command line, so it is made from the entry first.
-fn kernel_install(
-    case: &Case<'_>,
-    change: &ParameterChange,
-    entry: &str,
-    edits: &mut Edits<'_>,
-) -> Result<Regenerate, CannotEdit> {
-    const CMDLINE: &str = "etc/kernel/cmdline";
-    let host = case.host;
-    let options = Entry::parse(host.files.text(entry).unwrap_or_default()).options();
-    let write = |text: &str| {
-        let line =
-            if text.trim().is_empty() { format!("{}\n", options.trim()) } else { text.to_owned() };
-        if line.trim().lines().count() > 1 {
-            let reason = "more than one line of parameters";
-            return Err(NotUnderstood {
-                line: 2,
-                text: line.lines().nth(1).unwrap_or_default().to_owned(),
-                reason,
-            }
-            .into());
-        }
-        let line = Cmdline::parse(&line).remove(&words(&change.remove));
-        Ok(line.add(&words(&change.add))?.render().to_owned())
-    };
-    if !change.is_empty() {
-        edits.edit(CMDLINE, &BECAUSE, write)?;
-    }
-    let because = "write the boot entries anew from /etc/kernel/cmdline";
-    // Debian's package refreshes the entries whenever an image was built.
-    let by_update_initramfs = host.initramfs.kind == InitramfsKind::InitramfsTools
-        && host.files.has("etc/initramfs/post-update.d/systemd-boot");
-    if by_update_initramfs {
-        return Ok(Regenerate::default());
-    }
-    if host.os.has("reinstall-kernels") {
-        return Ok(Regenerate {
-            commands: vec![Command::new(&["reinstall-kernels"], because)],
-            builds_images: true,
-        });
-    }
-    let releases = if host.kernel.installed.is_empty() {
-        host.kernel.release.iter().cloned().collect()
-    } else {
-        host.kernel.installed.clone()
-    };
-    let debian = host.os.is_like("debian");
-    let commands = releases.iter().map(|release| {
-        let image = if debian {
-            format!("/boot/vmlinuz-{release}")
-        } else {
-            format!("/usr/lib/modules/{release}/vmlinuz")
-        };
-        Command::new(&["kernel-install", "add", release, &image], because)
-    });
-    Ok(Regenerate {
-        commands: commands.collect(),
-        builds_images: host.initramfs.kind == InitramfsKind::Dracut,
-    })
 }

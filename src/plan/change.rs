@@ -60,6 +60,19 @@ pub enum ChangeKind {
     Remove,
 }
 
+/// When a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Before the commands: they read it, or it has no effect on the next boot by itself.
+    #[default]
+    BeforeCommands,
+    /// After the commands: it takes effect with the next boot by itself, which needs what the
+    /// commands make.
+    AfterCommands,
+}
+
 /// A change to one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
@@ -71,6 +84,8 @@ pub struct FileChange {
     pub after: FileState,
     /// Codes of the findings that it answers.
     pub because: Vec<&'static str>,
+    /// When it is made.
+    pub stage: Stage,
 }
 
 impl FileChange {
@@ -110,14 +125,24 @@ pub struct Command {
     pub argv: Vec<String>,
     /// What it is for.
     pub because: String,
+    /// Files that it writes: absolute paths, or patterns with one `*` in the last part.
+    pub writes: Vec<String>,
 }
 
 impl Command {
-    /// One command.
+    /// One command; what it writes is added with [`Command::writing`].
     pub fn new(argv: &[&str], because: &str) -> Self {
         Self {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             because: because.to_owned(),
+            writes: Vec::new(),
         }
+    }
+
+    /// Names files that it writes.
+    #[must_use]
+    pub fn writing(mut self, files: impl IntoIterator<Item = String>) -> Self {
+        self.writes.extend(files);
+        self
     }
 }

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::change::{FileChange, FileState};
+use super::change::{FileChange, FileState, Stage};
 use crate::config::EditError;
+pub use crate::config::MARK;
 use crate::host::Host;
 use crate::host::files::ConfigFile;
 use crate::host::{OWNED, Observed};
-
-/// First words of every file that passthru owns.
-pub const MARK: &str = "# Written by passthru. Take it back with: passthru undo";
 
 /// A step that cannot be planned, with what the user can do instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,10 +19,17 @@ pub struct CannotEdit {
     pub reason: String,
 }
 
+/// A file as a plan would leave it.
+struct Planned {
+    after: FileState,
+    because: Vec<&'static str>,
+    stage: Stage,
+}
+
 /// The files of a host as a plan would leave them.
 pub struct Edits<'a> {
     host: &'a Host,
-    after: BTreeMap<String, (FileState, Vec<&'static str>)>,
+    after: BTreeMap<String, Planned>,
 }
 
 impl<'a> Edits<'a> {
@@ -38,18 +43,14 @@ impl<'a> Edits<'a> {
     /// # Errors
     /// The file could not be read.
     pub fn current(&self, path: &str) -> Result<FileState, CannotEdit> {
-        if let Some((state, _)) = self.after.get(path) {
-            return Ok(state.clone());
+        if let Some(planned) = self.after.get(path) {
+            return Ok(planned.after.clone());
         }
         self.before(path)
     }
 
     fn before(&self, path: &str) -> Result<FileState, CannotEdit> {
-        match self.host.files.get(path) {
-            Observed::Present(file) => Ok(state_of(file)),
-            Observed::Absent => Ok(FileState::Absent),
-            Observed::Unreadable(reason) => Err(CannotEdit { path: path.to_owned(), reason }),
-        }
+        before(self.host, path)
     }
 
     /// Puts a whole file that passthru owns. A file of that name that it did not write is
@@ -71,8 +72,20 @@ impl<'a> Edits<'a> {
                 reason: "it was not written by passthru and is not replaced".to_owned(),
             });
         }
-        self.after.insert(path.to_owned(), (FileState::owned(text, mode), because.to_vec()));
+        self.put(path, FileState::owned(text, mode), because.to_vec());
         Ok(())
+    }
+
+    fn put(&mut self, path: &str, after: FileState, because: Vec<&'static str>) {
+        let stage = self.after.get(path).map(|planned| planned.stage).unwrap_or_default();
+        self.after.insert(path.to_owned(), Planned { after, because, stage });
+    }
+
+    /// Has a file that is changed already written after the commands.
+    pub fn after_commands(&mut self, path: &str) {
+        if let Some(planned) = self.after.get_mut(path) {
+            planned.stage = Stage::AfterCommands;
+        }
     }
 
     /// Changes a file that others own.
@@ -90,9 +103,20 @@ impl<'a> Edits<'a> {
             .map_err(|error| CannotEdit { path: path.to_owned(), reason: error.to_string() })?;
         if text != current.text() {
             let mut codes =
-                self.after.get(path).map(|(_, codes)| codes.clone()).unwrap_or_default();
+                self.after.get(path).map(|planned| planned.because.clone()).unwrap_or_default();
             codes.extend(because);
-            self.after.insert(path.to_owned(), (current.with_text(text), codes));
+            self.put(path, current.with_text(text), codes);
+        }
+        Ok(())
+    }
+
+    /// Removes a file that passthru wrote, if it is there.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn remove_own(&mut self, path: &str) -> Result<(), CannotEdit> {
+        if self.before(path)?.text().contains(MARK) {
+            self.put(path, FileState::Absent, Vec::new());
         }
         Ok(())
     }
@@ -106,60 +130,57 @@ impl<'a> Edits<'a> {
             if self.after.contains_key(path) {
                 continue;
             }
-            let before = match self.before(path) {
-                Ok(before) => before,
-                Err(_) if self.host.files.get(path).is_unreadable() => continue,
-                Err(error) => return Err(error),
-            };
-            if before.text().contains(MARK) {
-                self.after.insert(path.to_owned(), (FileState::Absent, Vec::new()));
+            if !self.host.files.get(path).is_unreadable() {
+                self.remove_own(path)?;
             }
         }
         Ok(())
     }
 
-    /// True where something below this directory changes.
-    pub fn touches(&self, dir: &str) -> bool {
-        self.after.iter().any(|(path, (after, _))| {
-            path.starts_with(dir) && self.before(path).is_ok_and(|before| !same(&before, after))
-        })
-    }
-
     /// What changes, in path order; the codes are those that the host really has.
     pub fn into_changes(self, has: impl Fn(&str) -> bool) -> Result<Vec<FileChange>, CannotEdit> {
         let mut changes = Vec::new();
-        for (path, (after, codes)) in &self.after {
-            let before = self.before(path)?;
-            if same(&before, after) {
+        for (path, planned) in self.after {
+            let before = before(self.host, &path)?;
+            if same(&before, &planned.after) {
                 continue;
             }
-            let mut because: Vec<&'static str> =
-                codes.iter().copied().filter(|code| has(code)).collect();
+            let mut because = planned.because;
+            because.retain(|code| has(code));
             because.dedup();
-            changes.push(FileChange {
-                path: format!("/{path}"),
-                before,
-                after: after.clone(),
-                because,
-            });
+            debug_assert!(
+                super::may_change(&format!("/{path}")),
+                "/{path} is not in the closed set of files that a plan may change"
+            );
+            let (path, after, stage) = (format!("/{path}"), planned.after, planned.stage);
+            changes.push(FileChange { path, before, after, because, stage });
         }
         Ok(changes)
     }
 }
 
-/// Equal in text and, for files that exist, in the bits that a plan sets.
+fn before(host: &Host, path: &str) -> Result<FileState, CannotEdit> {
+    match host.files.get(path) {
+        Observed::Present(file) => Ok(state_of(file)),
+        Observed::Absent => Ok(FileState::Absent),
+        Observed::Unreadable(reason) => Err(CannotEdit { path: path.to_owned(), reason }),
+    }
+}
+
+/// Equal in text, and executable where the plan needs it. A file that may be executed though it
+/// need not be stays so: on FAT every file may (the mount decides it, fs/fat/inode.c).
 fn same(before: &FileState, after: &FileState) -> bool {
     match (before, after) {
         (
             FileState::Present { text: a, mode: m, .. },
             FileState::Present { text: b, mode: n, .. },
-        ) => {
-            let executable =
-                |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o111 != 0);
-            a == b && executable(m) == executable(n)
-        }
+        ) => a == b && (executable(m) || !executable(n)),
         (before, after) => before == after,
     }
+}
+
+fn executable(mode: &str) -> bool {
+    u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o111 != 0)
 }
 
 fn state_of(file: &ConfigFile) -> FileState {

@@ -1,7 +1,7 @@
 //! The initramfs: vfio-pci in the image, and for the address method the hook that binds early.
 
 use super::binding::{Binding, Method};
-use super::change::{Command, FileState};
+use super::change::FileState;
 use super::edits::{CannotEdit, Edits, MARK};
 use super::modprobe;
 use crate::check::{Case, preset_naming_a_config};
@@ -25,47 +25,21 @@ const BECAUSE: [&str; 5] = [
     "claimant-built-in",
 ];
 
-/// Plans files for the generator in use, and its command if the image changes.
-pub fn plan(
-    case: &Case<'_>,
-    binding: &Binding,
-    edits: &mut Edits<'_>,
-) -> Result<Vec<Command>, CannotEdit> {
+/// Plans files for the generator in use.
+///
+/// # Errors
+/// One of its files is not understood.
+pub fn plan(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
     let built_in = case.host.kernel.vfio_pci.present() == Some(&ModuleState::BuiltIn);
-    let needed = !built_in || binding.method == Method::Address;
-    let command = match case.host.initramfs.kind {
-        InitramfsKind::Mkinitcpio => {
-            if needed {
-                mkinitcpio(case, binding, edits)?;
-            }
-            Command::new(
-                &["mkinitcpio", "-P"],
-                "rebuild the images of all presets with vfio-pci in them",
-            )
-        }
-        InitramfsKind::InitramfsTools => {
-            if needed {
-                initramfs_tools(binding, edits)?;
-            }
-            Command::new(
-                &["update-initramfs", "-u", "-k", "all"],
-                "rebuild the images of all kernels with vfio-pci in them",
-            )
-        }
-        InitramfsKind::Dracut => {
-            if needed {
-                dracut(case, binding, edits)?;
-            }
-            Command::new(
-                &["dracut", "--force", "--regenerate-all"],
-                "rebuild the images of all kernels with vfio-pci in them",
-            )
-        }
-        InitramfsKind::Booster | InitramfsKind::Nixos | InitramfsKind::Unknown => {
-            return Ok(Vec::new());
-        }
-    };
-    Ok(vec![command])
+    if built_in && binding.method != Method::Address {
+        return Ok(());
+    }
+    match case.host.initramfs.kind {
+        InitramfsKind::Mkinitcpio => mkinitcpio(case, binding, edits),
+        InitramfsKind::InitramfsTools => initramfs_tools(binding, edits),
+        InitramfsKind::Dracut => dracut(binding, edits),
+        InitramfsKind::Booster | InitramfsKind::Nixos | InitramfsKind::Unknown => Ok(()),
+    }
 }
 
 /// Directories whose files go into an image.
@@ -203,7 +177,7 @@ fn initramfs_tools(binding: &Binding, edits: &mut Edits<'_>) -> Result<(), Canno
 
 /// Words of `+=` lines need blanks inside the quotes, or they grow together with those of
 /// another file (dracut.conf(5)).
-fn dracut(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+fn dracut(binding: &Binding, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
     let mut lines = vec![MARK.to_owned(), format!("force_drivers+=\" {} \"", MODULES.join(" "))];
     if edits.current(modprobe::FILE).is_ok_and(|file| !file.text().is_empty()) {
         lines.push("install_items+=\" /etc/modprobe.d/00-passthru.conf \"".to_owned());
@@ -218,13 +192,7 @@ fn dracut(case: &Case<'_>, binding: &Binding, edits: &mut Edits<'_>) -> Result<(
         )?;
         edits.own("usr/lib/dracut/modules.d/91passthru/passthru.sh", BIND, 0o755, &BECAUSE)?;
     }
-    let _ = case;
     edits.own("etc/dracut.conf.d/passthru.conf", &(lines.join("\n") + "\n"), 0o644, &BECAUSE)
-}
-
-/// True where this plan leaves the image of this host as it is.
-pub fn image_unchanged(edits: &Edits<'_>) -> bool {
-    !IMAGE_SOURCES.iter().any(|dir| edits.touches(dir))
 }
 
 /// What has to be done by hand where the generator is none that passthru sets up.

@@ -1,6 +1,6 @@
 //! Which kernel parameters this host needs, and which have to go.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::binding::{Binding, Method};
 use crate::check::{Case, IdsIn};
@@ -10,7 +10,7 @@ use crate::host::kernel::ModuleState;
 use crate::host::selected::{BIND, IDS};
 
 /// Words that change on the kernel command line.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct ParameterChange {
     /// Added at the end, in this order.
@@ -20,6 +20,11 @@ pub struct ParameterChange {
 }
 
 impl ParameterChange {
+    /// What takes this change back.
+    pub fn reversed(&self) -> Self {
+        Self { add: self.remove.clone(), remove: self.add.clone() }
+    }
+
     /// Nothing changes.
     pub fn is_empty(&self) -> bool {
         self.add.is_empty() && self.remove.is_empty()

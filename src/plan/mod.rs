@@ -1,6 +1,7 @@
 //! From a host and a wish to complete data: every file before and after, every command, and
 //! what must hold after the reboot. Pure: the same input gives the same plan.
 
+mod allowed;
 pub mod artefacts;
 mod binding;
 mod bootloader;
@@ -8,17 +9,26 @@ mod change;
 mod edits;
 mod expectation;
 mod initramfs;
+mod intent;
 mod kernel_parameters;
 mod modprobe;
+mod outputs;
+mod regeneration;
 
+pub use allowed::{may_change, may_make};
 pub use binding::{Binding, Method};
-pub use change::{ChangeKind, Command, FileChange, FileState};
-pub use expectation::Expectation;
+pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
+pub use expectation::{Expectation, before as expectations_before};
+pub use intent::drift;
 pub use kernel_parameters::ParameterChange;
 
 use crate::check::{Case, Report, bootloader_by_hand};
+use crate::host::Host;
+use crate::host::intent::INTENT;
 use crate::host::pci::PciAddress;
 use edits::{CannotEdit, Edits};
+pub use regeneration::PROGRAMS;
+use regeneration::Stale;
 
 /// Everything that would change, and what follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +67,16 @@ pub enum Refusal {
     ByHand(Vec<String>),
     /// A file that has to change cannot be edited.
     CannotEdit(String),
+}
+
+/// Programs that make images and boot menu anew after these files, absolute paths, and these
+/// kernel parameters changed.
+pub fn regeneration<'a>(
+    host: &Host,
+    paths: impl Iterator<Item = &'a str> + Clone,
+    parameters: &ParameterChange,
+) -> Vec<Command> {
+    regeneration::commands(host, Stale::after(paths, parameters))
 }
 
 /// Makes the plan for the card of a case.
@@ -98,7 +118,8 @@ fn is_as_wanted(case: &Case<'_>, plan: &Plan) -> bool {
     let functions = case.functions();
     let ids = crate::host::selected::configured_ids(case.host, &case.configured);
     let selected = ids.is_some_and(|list| functions.iter().all(|function| list.takes(function)));
-    let untouched = !crate::host::OWNED.iter().any(|path| case.host.files.has(path));
+    let mut own = crate::host::OWNED.iter().filter(|path| **path != INTENT);
+    let untouched = !own.any(|path| case.host.files.has(path));
     let on_vfio = functions.iter().all(|function| function.on_vfio());
     on_vfio
         && selected
@@ -139,22 +160,22 @@ fn loader_by_hand(case: &Case<'_>, change: &ParameterChange) -> Vec<String> {
 fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotEdit> {
     let mut edits = Edits::new(case.host);
     modprobe::plan(case, &plan.binding, &mut edits)?;
-    let images = initramfs::plan(case, &plan.binding, &mut edits)?;
-    let loader = bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
+    initramfs::plan(case, &plan.binding, &mut edits)?;
+    bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
+    intent::plan(case, &mut edits)?;
     edits.remove_leftovers()?;
-    let image_changes = !initramfs::image_unchanged(&edits);
-    let loader_changes = !plan.kernel_parameters.is_empty();
-    if image_changes && !(loader.builds_images && loader_changes) {
-        plan.commands.extend(images);
-    }
-    if loader_changes || (loader.builds_images && image_changes) {
-        plan.commands.extend(loader.commands);
-    }
     plan.changes = edits.into_changes(|code| report.has(code))?;
-    if plan.changes.is_empty() {
-        plan.commands.clear();
+    let is_intent = |change: &FileChange| change.path.trim_start_matches('/') == INTENT;
+    let nothing_else = plan.changes.iter().all(is_intent);
+    // What nobody asked to have written down is no reason for a plan.
+    if nothing_else && plan.changes.iter().all(|change| change.kind() == ChangeKind::Create) {
+        plan.changes.clear();
     }
-    plan.reboot = !plan.is_empty() || is_pending(case, plan);
+    if !nothing_else {
+        let paths = plan.changes.iter().map(|change| change.path.as_str());
+        plan.commands = regeneration(case.host, paths, &plan.kernel_parameters);
+    }
+    plan.reboot = !nothing_else || is_pending(case, plan);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+use super::kernel_log;
 use super::meta::{FileKind, Meta, Space};
 use super::observed::Observed;
 
@@ -38,6 +39,23 @@ impl Directory {
         match self.open(path, OFlags::empty()) {
             Ok(fd) => whole(&fd),
             Err(errno) => failed(errno),
+        }
+    }
+
+    /// Records of the kernel's log that `keep` wants, oldest first; at most `most` of them.
+    pub fn records(
+        &self,
+        path: &str,
+        most: usize,
+        keep: impl FnMut(&[u8]) -> bool,
+    ) -> Observed<Vec<u8>> {
+        let fd = match self.open(path, OFlags::empty()) {
+            Ok(fd) => fd,
+            Err(errno) => return failed(errno),
+        };
+        match kernel_log::collect(|record| rustix::io::read(&fd, record), most, keep) {
+            Ok(kept) => Observed::Present(kept),
+            Err(errno) => Observed::Unreadable(reason(errno)),
         }
     }
 
@@ -159,7 +177,7 @@ impl Directory {
         let flags = flags | OFlags::CLOEXEC;
         // A FIFO without a writer must not hold up the program.
         let flags = if flags.contains(OFlags::PATH) { flags } else { flags | OFlags::NONBLOCK };
-        rustix::fs::openat2(&self.0, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+        open_in(&self.0, path, flags)
     }
 }
 
@@ -225,6 +243,19 @@ fn read_rest(fd: &OwnedFd, mut bytes: Vec<u8>) -> Result<Vec<u8>, String> {
     }
 }
 
+/// Opens a path that cannot lead out of a directory. The kernel gives up on a path with `..` when
+/// anything was renamed or mounted meanwhile, and asks to try again (openat2(2), EAGAIN).
+pub fn open_in(root: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    const TRIES: usize = 1000;
+    for _ in 1..TRIES {
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Err(Errno::AGAIN) => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+    rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+}
+
 fn failed<T>(errno: Errno) -> Observed<T> {
     match errno {
         Errno::NOENT | Errno::NOTDIR => Observed::Absent,
@@ -243,7 +274,7 @@ fn reason(errno: Errno) -> String {
     }
 }
 
-fn meta_of(stat: &rustix::fs::Stat) -> Meta {
+pub fn meta_of(stat: &rustix::fs::Stat) -> Meta {
     Meta {
         kind: FileKind::of_mode(stat.st_mode),
         size: u64::try_from(stat.st_size).unwrap_or(0),

@@ -11,6 +11,7 @@
 mod archive;
 mod directory;
 mod hosts;
+mod kernel_log;
 mod meta;
 mod observed;
 mod output;
@@ -23,6 +24,9 @@ pub use archive::ArchiveEntry;
 pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;
-pub use output::{create_new, environment, stdout_width, write_stderr, write_stdout};
+pub use output::{
+    can_ask, create_new, environment, read_answer, read_at_most, stdout_width, write_stderr,
+    write_stdout,
+};
 pub use sysroot::{Dir, OpenRootError, Sysroot};
 pub use tree::{Node, Tree};

@@ -1,7 +1,8 @@
 //! Standard streams, the terminal's width, the environment.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use anstream::stream::RawStream;
@@ -50,9 +51,36 @@ pub fn stdout_width() -> Option<usize> {
     (size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
 
+/// There is a person at both ends: a terminal to read from, and one that shows the question.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// One line from standard input; empty at its end.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_answer() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line)
+}
+
 /// An environment variable, where it is set and UTF-8.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The beginning of a file, of at most so many bytes. A FIFO does not hold it up.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_at_most(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    file.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Writes a new file; an existing one is never replaced.

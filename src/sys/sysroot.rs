@@ -39,7 +39,7 @@ pub enum OpenRootError {
 }
 
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     Directory(Directory),
     Tree(Box<Tree>),
 }
@@ -47,7 +47,7 @@ enum Source {
 /// The system that is looked at.
 #[derive(Debug)]
 pub struct Sysroot {
-    source: Source,
+    pub(super) source: Source,
     live: bool,
     recording: Mutex<Option<Recording>>,
     unreadable: Mutex<BTreeMap<String, String>>,
@@ -131,7 +131,7 @@ impl Sysroot {
         seen
     }
 
-    fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
+    pub(super) fn read_raw(&self, path: &str) -> Observed<Vec<u8>> {
         match &self.source {
             Source::Directory(directory) => directory.read(path),
             Source::Tree(tree) => tree.read(path),
@@ -273,11 +273,15 @@ impl Sysroot {
             Source::Directory(directory) => directory.dir(path).map(Place::Open),
             Source::Tree(tree) => tree.dir(path).map(Place::Recorded),
         };
+        if place.is_unreadable() {
+            // What is in it stands in its entries; only that it is hidden is said here.
+            self.keep(path, &place, |_| Seen::Present(None));
+        }
         place.map(|place| Dir { root: self, path: path.to_owned(), place })
     }
 
     /// Notes what could not be read, and enters everything into a running recording.
-    fn keep<T>(&self, path: &str, seen: &Observed<T>, how: impl FnOnce(&T) -> Seen) {
+    pub(super) fn keep<T>(&self, path: &str, seen: &Observed<T>, how: impl FnOnce(&T) -> Seen) {
         if let Observed::Unreadable(reason) = seen {
             self.note_unreadable(path, reason);
         }

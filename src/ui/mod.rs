@@ -1,10 +1,12 @@
 //! Words for people: streams, width, colour. Renderers take a document and compute nothing.
 
 pub mod check;
+mod diff;
 pub mod groups;
 pub mod inspect;
 pub mod plan;
 mod style;
+pub mod verify;
 
 pub use style::Page;
 
@@ -85,6 +87,20 @@ impl Ui {
         if self.detail != Detail::AnswerOnly {
             sys::write_stderr(&format!("{text}\n"), self.color);
         }
+    }
+
+    /// Asks a question that is answered with yes or no; `None` where there is no terminal.
+    ///
+    /// # Errors
+    /// The terminal cannot be read.
+    pub fn ask(&self, question: &str) -> Result<Option<bool>, Error> {
+        if !sys::can_ask() {
+            return Ok(None);
+        }
+        sys::write_stderr(&format!("{question} [y/N] "), self.color);
+        let line =
+            sys::read_answer().map_err(|error| Error::because("cannot read the answer", &error))?;
+        Ok(Some(matches!(line.trim().to_lowercase().as_str(), "y" | "yes")))
     }
 
     /// Says why the program could not answer.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::diff;
 use super::style::{Page, Tone};
 use crate::document::{Change, PlanDocument};
-use crate::plan::{ChangeKind, FileState, Method};
+use crate::plan::{FileState, Method, Stage};
 
 /// The whole text.
 pub fn render(document: &PlanDocument, page: &Page) -> String {
@@ -20,7 +21,7 @@ pub fn render(document: &PlanDocument, page: &Page) -> String {
         return out;
     }
     out.push_str(&page.wrap(&selection(document, &functions), 0));
-    for remark in &document.remarks {
+    for remark in document.drift.iter().chain(&document.remarks) {
         out.push_str(&page.wrap(remark, 0));
     }
     if !document.why.is_empty() {
@@ -40,7 +41,7 @@ pub fn render(document: &PlanDocument, page: &Page) -> String {
     }
     let _ = writeln!(out, "\n{}", Tone::Heading.paint("Files"));
     for change in &document.changes {
-        out.push_str(&file(change, page));
+        out.push_str(&file(change, late(document, change), page));
     }
     out.push_str(&rest(document));
     out
@@ -58,45 +59,32 @@ fn selection(document: &PlanDocument, functions: &[String]) -> String {
     format!("{} {verb} to vfio-pci, selected {how}.", functions.join(", "))
 }
 
-fn file(change: &Change, page: &Page) -> String {
-    let word = match change.kind {
-        ChangeKind::Create => "new",
-        ChangeKind::Edit => "edit",
-        ChangeKind::Remove => "remove",
+/// Commands come between the other files and this one.
+fn late(document: &PlanDocument, change: &Change) -> bool {
+    change.stage == Stage::AfterCommands && !document.commands.is_empty()
+}
+
+fn file(change: &Change, late: bool, page: &Page) -> String {
+    let word = diff::word(change.kind);
+    let executable = |state: &FileState| match state {
+        FileState::Present { mode, .. } => mode.ends_with("755"),
+        FileState::Absent => false,
     };
-    let mode = match &change.after {
-        FileState::Present { mode, .. } if mode.ends_with("755") => ", executable",
-        _ => "",
-    };
-    let mut out = format!("  {} ({word}{mode})\n", change.path);
-    let lines: Vec<&str> = change.diff.lines().skip(2).collect();
-    // A long new file is the same on every host; -v shows all of it.
-    let shown = if page.verbose || change.kind != ChangeKind::Create || lines.len() <= 16 {
-        lines.len()
-    } else {
-        6
-    };
-    for line in &lines[..shown] {
-        let painted = match line.as_bytes().first() {
-            Some(b'+') => Tone::Good.paint(line),
-            Some(b'-') => Tone::Bad.paint(line),
-            Some(b'@') => Tone::Faint.paint(line),
-            _ => (*line).to_owned(),
-        };
-        let _ = writeln!(out, "    {painted}");
-    }
-    if shown < lines.len() {
-        let left =
-            format!("({} more lines, the same on every host; -v shows them)", lines.len() - shown);
-        let _ = writeln!(out, "    {}", Tone::Faint.paint(&left));
-    }
+    let becomes = executable(&change.after) && !executable(&change.before);
+    let mode = if becomes { ", executable" } else { "" };
+    let when = if late { ", after the commands" } else { "" };
+    let mut out = format!("  {} ({word}{mode}{when})\n", change.path);
+    out.push_str(&diff::body(change.kind, &change.diff, page));
     out
 }
 
 fn rest(document: &PlanDocument) -> String {
     let mut out = String::new();
     if !document.commands.is_empty() {
-        let _ = writeln!(out, "\n{}", Tone::Heading.paint("Commands, after the files"));
+        let some_wait = document.changes.iter().any(|change| late(document, change));
+        let heading =
+            if some_wait { "Commands, after the other files" } else { "Commands, after the files" };
+        let _ = writeln!(out, "\n{}", Tone::Heading.paint(heading));
         for command in &document.commands {
             let _ = writeln!(out, "  {}   # {}", command.argv.join(" "), command.because);
         }

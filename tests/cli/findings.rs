@@ -78,6 +78,8 @@ const EFIVARS: &str = "sys/firmware/efi/efivars";
 const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
+const MOVED: &str = "version = 1\ngpu = '0000:03:00.0'\nids = ['1002:73ff:1462:5022']\n";
+
 fn z490() -> Machine {
     Machine::new("z490-arch")
 }
@@ -208,6 +210,8 @@ rows! {
         host("vm-firecracker"), host("z490-arch");
     "gpu-ambiguous" blocker manual "/sys/bus/pci/devices" "0000:16:00.0":
         host("server-8xa100-ubuntu"), host("server-8xa100-ubuntu").with(&["16:00.0"]);
+    "card-moved" blocker manual "/etc/passthru.toml" "0000:03:00.0 1002:73ff":
+        files(z490().write("etc/passthru.toml", MOVED)), files(z490());
     "only-gpu" blocker manual "/0000:01:00.0/driver" "nvidia":
         host("b560-nobara-single-gpu"), host("h170-mint-turing");
     "gpu-drives-display" warning manual "/sys/class/drm/card1-*" "DP-2":

@@ -59,8 +59,8 @@ fn shipped_hosts_are_those_in_the_directory() {
 
 #[test]
 fn every_asset_begins_with_the_mark() {
-    let edits = read("src/plan/edits.rs");
-    let mark = edits.split_once("MARK: &str = \"").and_then(|(_, rest)| rest.split_once('"'));
+    let config = read("src/config/mod.rs");
+    let mark = config.split_once("MARK: &str = \"").and_then(|(_, rest)| rest.split_once('"'));
     let (mark, _) = mark.expect("a mark");
     let assets = files("src/plan/assets", "");
     assert!(!assets.is_empty());

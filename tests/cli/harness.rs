@@ -1,5 +1,7 @@
 //! Machines to run the program on, and what it said.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -63,7 +65,8 @@ impl Machine {
         self.dir.path().join("root")
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    /// Where one of its files is.
+    pub fn at(&self, path: &str) -> PathBuf {
         self.root().join(path)
     }
 
@@ -102,6 +105,13 @@ impl Machine {
         self
     }
 
+    /// Sets the permission bits of a file.
+    pub fn mode(self, path: &str, mode: u32) -> Self {
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(self.at(path), permissions).expect("a mode");
+        self
+    }
+
     /// Runs the program on it.
     pub fn run(&self, args: &[&str]) -> Output {
         let root = self.root();
@@ -121,11 +131,39 @@ impl Machine {
             }
             let mode =
                 u32::from_str_radix(after["mode"].as_str().expect("a mode"), 8).expect("octal");
-            let machine = machine.write(path, after["text"].as_str().expect("a text"));
-            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-            std::fs::set_permissions(machine.at(path), permissions).expect("a mode");
-            machine
+            machine.write(path, after["text"].as_str().expect("a text")).mode(path, mode)
         })
+    }
+
+    /// Everything below its root but passthru's own state: kind, mode, owner, and content of each
+    /// path. Directories on the way to that state are left out, too.
+    pub fn everything(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let root = self.root();
+        let mut dirs = vec![root.clone()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(&dir).expect("a directory") {
+                let path = entry.expect("an entry").path();
+                let name = path.strip_prefix(&root).expect("inside").to_str().expect("UTF-8");
+                let meta = std::fs::symlink_metadata(&path).expect("it is there");
+                if name == "var/lib/passthru" {
+                    continue;
+                }
+                let content = if meta.is_symlink() {
+                    format!("-> {}", std::fs::read_link(&path).expect("a link").display())
+                } else if meta.is_dir() {
+                    dirs.push(path.clone());
+                    "directory".to_owned()
+                } else {
+                    String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned()
+                };
+                let (mode, uid, gid) = (meta.mode(), meta.uid(), meta.gid());
+                if name != "var" && name != "var/lib" {
+                    found.insert(name.to_owned(), format!("{mode:o} {uid}:{gid} {content}"));
+                }
+            }
+        }
+        found
     }
 
     /// The text of a file of the machine.

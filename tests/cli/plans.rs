@@ -1,5 +1,11 @@
 //! What plans decide, and that a machine on which a plan was carried out needs none.
 
+mod entries;
+mod grub;
+mod intent;
+mod kernel_install;
+mod outputs;
+
 use serde_json::Value;
 
 use crate::harness::{Machine, passthru};
@@ -285,4 +291,25 @@ fn a_construct_that_is_not_understood_is_quoted() {
     for part in ["/etc/default/grub", "line 4", "$(cat /etc/words)"] {
         assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
+}
+
+#[test]
+fn the_entry_is_found_between_apply_and_reboot_without_efi_variables() {
+    let machine = Machine::new("z490-arch").remove("sys/firmware/efi/efivars");
+    let first = plan(&machine, &[]);
+    assert!(words_of_changes(&first).contains(&"/boot/loader/entries/arch.conf"));
+    let machine = machine.lay(&first);
+    assert_eq!(words_of_changes(&plan(&machine, &[])), Vec::<&str>::new());
+}
+
+#[test]
+fn entries_on_one_partition_and_loader_conf_on_another_are_one_loader() {
+    let machine = Machine::new("z490-arch")
+        .remove("boot/loader/loader.conf")
+        .write("efi/loader/loader.conf", "default arch-f*\n");
+    let changes = plan(&machine, &[]);
+    let paths = words_of_changes(&changes);
+    assert!(paths.contains(&"/boot/loader/entries/arch.conf"), "{paths:?}");
+    // `arch-fallback` would match the pattern and become the default.
+    assert!(!paths.contains(&"/boot/loader/entries/arch-fallback.conf"), "{paths:?}");
 }

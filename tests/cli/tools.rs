@@ -102,7 +102,7 @@ fn put_state(to: &Path, state: &Value) {
 }
 
 /// Every recorded machine that gets a plan, with the arguments for it.
-fn planned_machines() -> Vec<(String, Machine, Vec<&'static str>)> {
+pub fn planned_machines() -> Vec<(String, Machine, Vec<&'static str>)> {
     let entries = std::fs::read_dir(project().join("hosts")).expect("hosts");
     let mut names: Vec<String> = entries
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
@@ -125,7 +125,7 @@ fn planned_machines() -> Vec<(String, Machine, Vec<&'static str>)> {
 }
 
 /// Where a program is; administrators' directories count for everyone.
-fn find(program: &str) -> Option<PathBuf> {
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     dirs.map(|dir| dir.join(program)).find(|path| path.is_file())

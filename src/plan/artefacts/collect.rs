@@ -9,6 +9,7 @@ use crate::host::initramfs::InitramfsKind;
 use crate::host::kernel::ModuleState;
 use crate::host::parameters::Configured;
 use crate::plan::binding::Method;
+use crate::plan::bootloader::{CMDLINE, are_generated};
 use crate::plan::change::FileState;
 use crate::plan::expectation::Expectation;
 use crate::plan::initramfs::IMAGE_SOURCES;
@@ -48,7 +49,41 @@ const SCRIPTS: [(InitramfsKind, &str, &str); 3] = [
 const MKINITCPIO_INSTALL: &str = "etc/initcpio/install/passthru";
 const UNIT: &str = "etc/systemd/system/passthru-bind.service";
 
+/// The file that asks for a word of the kernel command line, by itself or through a program.
+fn asked_for(host: &Host, word: &str) -> Option<String> {
+    let has = |line: &str| Cmdline::parse(line).contains_word(word);
+    match host.bootloader.kind {
+        BootloaderKind::SystemdBoot if are_generated(host) => {
+            let line = host.files.text(CMDLINE)?;
+            has(line).then(|| CMDLINE.to_owned())
+        }
+        BootloaderKind::SystemdBoot => {
+            let dir = format!("{}/loader/entries", host.bootloader.loader_dir.as_deref()?);
+            let mut entries = host.files.below(&dir);
+            let asking = entries.find(|(_, file)| has(&Entry::parse(&file.text).options()));
+            asking.map(|(path, _)| path.to_owned())
+        }
+        _ => Configured::read(host).source_of(word).map(|source| source.path.clone()),
+    }
+}
+
 impl Artefacts {
+    /// Leaves out words that may be nowhere but that a file of this host asks for, which was read
+    /// after ours were taken out of all files: somebody else wrote them. Also says which, and
+    /// where they stand.
+    pub fn without_words_of_others(&self, host: &Host) -> (Self, Vec<(String, String)>) {
+        let mut others = Vec::new();
+        let mut nowhere = self.nowhere.clone();
+        nowhere.retain(|word| match asked_for(host, word) {
+            None => true,
+            Some(path) => {
+                others.push((word.clone(), path));
+                false
+            }
+        });
+        (Self { nowhere, ..self.clone() }, others)
+    }
+
     /// Everything that must hold once this plan was carried out on this host.
     pub fn of(host: &Host, plan: &Plan) -> Self {
         let configured = Configured::read(host);

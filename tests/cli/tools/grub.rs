@@ -120,3 +120,21 @@ fn shells_see_them_in_every_form_of_the_file() {
         shells.iter().for_each(|shell| check(shell, form, &machine, &[]));
     }
 }
+
+/// grub-mkconfig starts it with whatever /bin/sh is.
+#[test]
+fn shells_read_the_script_for_stock_entries() {
+    let machine = Machine::new("z690-arch-iommu-off")
+        .write("etc/grub.d/10_linux", "")
+        .mode("etc/grub.d/10_linux", 0o755)
+        .write("etc/default/grub", "GRUB_DISABLE_RECOVERY=true\n");
+    let planned = Planned::of(&machine, &[]);
+    planned.lay_out(&machine.root());
+    for shell in shells() {
+        output(Command::new(&shell).arg("-n").arg(machine.root().join("etc/grub.d/42_passthru")));
+        // Run by hand, without what grub-mkconfig exports, it says nothing.
+        let mut alone = Command::new(&shell);
+        alone.arg(machine.root().join("etc/grub.d/42_passthru"));
+        assert_eq!(output(&mut alone), "", "{shell:?}");
+    }
+}

@@ -80,6 +80,11 @@ impl Image {
         Self { kind, dir, release: root.release.clone(), paths }
     }
 
+    /// Everything that it holds, as the tool lists it.
+    pub fn into_paths(self) -> Vec<String> {
+        self.paths
+    }
+
     /// What is missing or wrong, for a card that is bound as planned.
     pub fn problems(&self, planned: &Planned) -> Vec<String> {
         let mut problems = Vec::new();

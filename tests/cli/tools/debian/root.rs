@@ -64,7 +64,54 @@ chroot "$M" depmod "$2"
 : >"$M/boot/initrd.img-$2"
 "#;
 
+/// Enters the system with the devices of a recorded machine. $1: the system, $2: the machine;
+/// then a program with its arguments. What is mounted here is gone with this process.
+const ENTER: &str = r#"
+set -e
+M=$1 S=$2
+shift 2
+mount --bind "$S/sys" "$M/sys"
+# The interrupts of the machine that runs the test say nothing of the recorded one.
+[ -e "$S/proc/interrupts" ] || echo "16: 1 IR-PCI-MSI-edge" >"$S/proc/interrupts"
+(cd "$S/proc" && find . -type f) | while read -r file; do
+    if [ -e "$M/proc/$file" ]; then mount --bind "$S/proc/$file" "$M/proc/$file"; fi
+done
+devices=$(cd "$M/dev" && echo null zero full random urandom tty loop*)
+mkdir -p "$M/.dev"
+mount -t tmpfs dev "$M/.dev"
+for device in $devices; do cp -a "$M/dev/$device" "$M/.dev/"; done
+(cd "$S/dev" 2>/dev/null && find . -type f) | while read -r file; do : >"$M/.dev/$file"; done
+mount --move "$M/.dev" "$M/dev"
+exec chroot "$M" "$@"
+"#;
+
 impl Root {
+    /// Runs passthru in it, as root of the running system.
+    pub fn passthru(&self, machine: &Machine, args: &[&str]) -> harness::Output {
+        self.enter(machine, &[&["/usr/bin/passthru"], args].concat())
+    }
+
+    /// Runs a program in it, with the devices of a recorded machine around it.
+    pub fn enter(&self, machine: &Machine, argv: &[&str]) -> harness::Output {
+        let program = self.path.join("usr/bin/passthru");
+        if !program.exists() {
+            std::fs::copy(env!("CARGO_BIN_EXE_passthru"), program).expect("copied");
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", ENTER, "enter"]).arg(&self.path);
+        command.arg(machine.root()).args(argv).env_clear().env("LC_ALL", "C");
+        let output = command
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .output()
+            .expect("unshare starts");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        harness::Output {
+            code: output.status.code().expect("no signal"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// Makes it below a directory, or says why that cannot be done here.
     pub fn make(work: &Path) -> Result<Self, String> {
         let release = std::fs::read_to_string(work.join("packages/release"))
@@ -87,9 +134,17 @@ impl Root {
         Ok(root)
     }
 
-    /// The image of its kernel, inside it.
-    pub fn image_path(&self) -> String {
-        format!("boot/initrd.img-{}", self.release)
+    /// How long the programs of the last transaction ran, as its journal has it.
+    pub fn milliseconds_of_programs(&self) -> u64 {
+        let state = self.path.join("var/lib/passthru");
+        let numbers = std::fs::read_dir(&state).expect("it is there").filter_map(|entry| {
+            entry.expect("an entry").file_name().to_str().and_then(|name| name.parse::<u32>().ok())
+        });
+        let last = numbers.max().expect("a transaction");
+        let journal = state.join(last.to_string()).join("journal.jsonl");
+        let text = std::fs::read_to_string(journal).expect("a journal");
+        let events = text.lines().map(serde_json::from_str::<serde_json::Value>);
+        events.filter_map(|event| event.expect("JSON")["milliseconds"].as_u64()).sum()
     }
 
     /// Runs a program in it.

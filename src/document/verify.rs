@@ -1,0 +1,127 @@
+//! `verify`: does every expectation of a transaction hold after the reboot.
+
+use serde::Serialize;
+
+use super::{Schema, Unreadable};
+use crate::check::Evidence;
+use crate::host::booted::{BOOT_ID, Facts};
+use crate::verify::{Outcome, Reboot, Report, Verdict};
+
+/// The whole answer.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct VerifyDocument {
+    /// Name and version of this form.
+    schema: Schema,
+    /// Number of the transaction.
+    pub transaction: u32,
+    /// `met` only where every expectation is, and it is sure that the machine was rebooted.
+    pub verdict: Verdict,
+    /// The kernel's id of this boot.
+    pub boot_id: Option<String>,
+    /// Never empty; in the order of the plan.
+    pub expectations: Vec<Expected>,
+    /// What bears on all of them.
+    pub remarks: Vec<String>,
+    /// What could not be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// One expectation, judged.
+#[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct Expected {
+    /// Stable name.
+    pub id: String,
+    /// One sentence.
+    pub text: String,
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// What was read; for what is unmet, also what speaks for the cause.
+    pub evidence: Vec<Evidence>,
+    /// Why it is not met.
+    pub cause: Option<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+impl VerifyDocument {
+    /// Builds the answer.
+    pub fn of(transaction: u32, report: &Report, facts: &Facts) -> Self {
+        let remark = match report.reboot() {
+            Reboot::Done | Reboot::NotYet => None,
+            Reboot::Unknown(reason) => Some(format!(
+                "Whether the machine was rebooted since the change is not known: {reason}."
+            )),
+        };
+        let each = |(path, reason): &(String, String)| Unreadable {
+            path: format!("/{path}"),
+            reason: reason.clone(),
+        };
+        let mut unreadable: Vec<Unreadable> = facts.unreadable.iter().map(each).collect();
+        if facts.boot_id.is_absent() {
+            unreadable.push(each(&(BOOT_ID.to_owned(), "it is not there".to_owned())));
+        }
+        Self {
+            schema: Schema { name: "verify", version: 1 },
+            transaction,
+            verdict: report.verdict(),
+            boot_id: facts.boot_id.present().cloned(),
+            expectations: report.outcomes().iter().map(Expected::of).collect(),
+            remarks: remark.into_iter().collect(),
+            unreadable,
+        }
+    }
+}
+
+impl Expected {
+    fn of(outcome: &Outcome) -> Self {
+        Self {
+            id: outcome.expectation.id(),
+            text: outcome.expectation.text(),
+            verdict: outcome.verdict,
+            evidence: outcome.evidence.clone(),
+            cause: outcome.cause.clone(),
+            hint: outcome.hint.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use crate::host::booted;
+    use crate::host::rom::Probe;
+    use crate::plan::Expectation;
+    use crate::sys::{Sysroot, host_tree};
+    use crate::verify::{Then, evaluate};
+
+    #[test]
+    fn the_document_is_the_contract() {
+        let root = Sysroot::from_tree(host_tree("qemu-intel-bound").unwrap().unwrap());
+        let host = Host::read(&root, Probe::No);
+        let facts = booted::read(&root, &host);
+        let expected = [Expectation::IommuOn, Expectation::Parameter("quiet=yes".to_owned())];
+        let report = evaluate(&expected, &Then::default(), &host, &facts).unwrap();
+        let document = VerifyDocument::of(7, &report, &facts);
+        let json = serde_json::to_value(&document).unwrap();
+        assert_eq!(json["schema"], serde_json::json!({"name": "verify", "version": 1}));
+        assert_eq!((&json["transaction"], &json["verdict"]), (&7.into(), &"unmet".into()));
+        assert_eq!(json["boot_id"], serde_json::Value::Null);
+        let hidden = json["unreadable"].as_array().unwrap().last().unwrap();
+        assert_eq!(hidden["path"], "/proc/sys/kernel/random/boot_id");
+        let met = serde_json::json!({
+            "id": "iommu:on",
+            "text": "The IOMMU is on: there are groups.",
+            "verdict": "met",
+            "evidence": [{"path": "/sys/kernel/iommu_groups", "found": "10 groups"}],
+            "cause": null,
+            "hint": null
+        });
+        assert_eq!(json["expectations"][0], met);
+        assert_eq!(json["expectations"][1]["verdict"], "unmet");
+        assert!(json["expectations"][1]["cause"].is_string());
+        assert_eq!(json["remarks"].as_array().map(Vec::len), Some(1));
+    }
+}

@@ -1,0 +1,6 @@
+mod bound;
+mod drivers;
+mod lab;
+mod rest;
+mod verdicts;
+mod words;
