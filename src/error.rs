@@ -74,3 +74,11 @@ impl From<crate::sys::OpenRootError> for Error {
         wrapped
     }
 }
+
+impl From<crate::sys::writer::WriteError> for Error {
+    fn from(error: crate::sys::writer::WriteError) -> Self {
+        let full = error.errno() == Some(rustix::io::Errno::NOSPC);
+        let wrapped = Self::new(error.to_string());
+        if full { wrapped.hint("The disk is full: make room and try again.") } else { wrapped }
+    }
+}

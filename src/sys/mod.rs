@@ -9,6 +9,7 @@
 )]
 
 mod archive;
+mod clock;
 mod directory;
 mod hosts;
 mod kernel_log;
@@ -16,11 +17,15 @@ mod meta;
 mod observed;
 mod output;
 pub mod parallel;
+pub mod process;
 mod record;
+mod signal;
 mod sysroot;
 mod tree;
+pub mod writer;
 
 pub use archive::ArchiveEntry;
+pub use clock::{Stopwatch, now};
 pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;
@@ -28,5 +33,6 @@ pub use output::{
     can_ask, create_new, environment, read_answer, read_at_most, stdout_width, write_stderr,
     write_stdout,
 };
+pub use signal::StopRequest;
 pub use sysroot::{Dir, OpenRootError, Sysroot};
 pub use tree::{Node, Tree};
