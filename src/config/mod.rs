@@ -14,9 +14,11 @@ pub mod bls;
 pub mod cmdline;
 pub mod grub_cfg;
 pub mod intent;
+pub mod merge;
 pub mod modprobe;
 pub mod modules_list;
 pub mod mounts;
+pub mod own_words;
 
 mod cut;
 mod glob;
