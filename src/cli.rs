@@ -26,5 +26,10 @@ pub enum Verb {
     Check(commands::check::Args),
     Explain(commands::explain::Args),
     Plan(commands::plan::Args),
+    Apply(commands::apply::Args),
+    Verify(commands::verify::Args),
+    Undo(commands::undo::Args),
+    Log(commands::log::Args),
+    Recover(commands::recover::Args),
     Capture(commands::capture::Args),
 }

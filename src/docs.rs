@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::cli::Cli;
-use crate::document::{CheckDocument, InspectDocument, PlanDocument, VerifyDocument};
+use crate::document::{
+    ApplyDocument, CheckDocument, InspectDocument, LogDocument, PlanDocument, RecoverDocument,
+    TransactionDocument, UndoDocument, VerifyDocument,
+};
 use crate::host::pci::{PciAddress, PciClass, PciId};
 use crate::plan::Expectation;
 
@@ -20,7 +23,12 @@ pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
         ("inspect", of::<InspectDocument>()),
         ("check", of::<CheckDocument>()),
         ("plan", of::<PlanDocument>()),
+        ("apply", of::<ApplyDocument>()),
         ("verify", of::<VerifyDocument>()),
+        ("undo", of::<UndoDocument>()),
+        ("log", of::<LogDocument>()),
+        ("transaction", of::<TransactionDocument>()),
+        ("recover", of::<RecoverDocument>()),
     ]
 }
 

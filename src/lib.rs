@@ -20,6 +20,7 @@ pub(crate) mod host;
 pub(crate) mod plan;
 pub(crate) mod proof;
 pub(crate) mod sys;
+pub(crate) mod transaction;
 pub(crate) mod ui;
 pub(crate) mod verify;
 
@@ -46,6 +47,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(args) => commands::check::run(args, &cli.global, &ui),
         Verb::Explain(args) => commands::explain::run(args, &cli.global, &ui),
         Verb::Plan(args) => commands::plan::run(args, &cli.global, &ui),
+        Verb::Apply(args) => commands::apply::run(args, &cli.global, &ui),
+        Verb::Verify(args) => commands::verify::run(args, &cli.global, &ui),
+        Verb::Undo(args) => commands::undo::run(args, &cli.global, &ui),
+        Verb::Log(args) => commands::log::run(args, &cli.global, &ui),
+        Verb::Recover(args) => commands::recover::run(args, &cli.global, &ui),
         Verb::Capture(args) => commands::capture::run(args, &cli.global, &ui),
     };
     match answer {

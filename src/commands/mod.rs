@@ -1,11 +1,17 @@
 //! One file per verb: its arguments beside its function.
 
+pub mod apply;
 pub mod capture;
 pub mod check;
 pub mod explain;
 mod global;
 pub mod inspect;
+pub mod log;
 pub mod plan;
+pub mod recover;
+mod session;
+pub mod undo;
+pub mod verify;
 mod wish;
 
 pub use global::Global;

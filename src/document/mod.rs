@@ -1,13 +1,17 @@
 //! The documents of the JSON contract, as values; the human form is rendered from the same.
 
+mod apply;
 mod check;
 mod inspect;
+mod log;
 mod plan;
 pub mod reviewed;
 mod verify;
 
+pub use apply::{ApplyDocument, UndoDocument};
 pub use check::CheckDocument;
 pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};
+pub use log::{Contents, LogDocument, Logged, RecoverDocument, TransactionDocument};
 pub use plan::{Change, PlanDocument};
 pub use verify::{Expected, VerifyDocument};
 

@@ -1,9 +1,11 @@
 //! Words for people: streams, width, colour. Renderers take a document and compute nothing.
 
+pub mod apply;
 pub mod check;
 mod diff;
 pub mod groups;
 pub mod inspect;
+pub mod log;
 pub mod plan;
 mod style;
 pub mod verify;

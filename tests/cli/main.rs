@@ -9,6 +9,7 @@
 )]
 
 mod agreement;
+mod apply;
 mod bad_input;
 mod capture;
 mod findings;

@@ -1,0 +1,170 @@
+//! `log` and `recover`: what was done to a machine, and what was left half done.
+
+use serde::Serialize;
+
+use super::Schema;
+use super::apply::Diff;
+use crate::transaction::{
+    Damaged, Kind, Record, State, TakenBack, Transaction, TransactionId, undone_by,
+};
+
+/// What was left unfinished, and is no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct RecoverDocument {
+    /// Name and version of this form.
+    schema: Schema,
+    /// Transactions that were taken back, the last first.
+    pub rolled_back: Vec<Recovered>,
+}
+
+/// A transaction that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct Recovered {
+    /// Its number.
+    pub transaction: TransactionId,
+    /// When it began.
+    pub begun: String,
+    /// Files left as they are, since somebody changed them meanwhile.
+    pub kept: Vec<String>,
+}
+
+impl RecoverDocument {
+    /// After it is done.
+    pub fn of(recovered: &[(Record, TakenBack)]) -> Self {
+        let each = recovered.iter().map(|(record, back)| Recovered {
+            transaction: record.id,
+            begun: record.begun.clone(),
+            kept: back.kept.clone(),
+        });
+        let schema = Schema { name: "recover", version: 1 };
+        Self { schema, rolled_back: each.collect() }
+    }
+}
+
+/// The transactions of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct LogDocument {
+    /// Name and version of this form.
+    schema: Schema,
+    /// In order.
+    pub transactions: Vec<Logged>,
+    /// Those that cannot be read.
+    pub damaged: Vec<Unread>,
+}
+
+/// One transaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct Logged {
+    /// Its number.
+    pub transaction: TransactionId,
+    /// When it began, in RFC 3339.
+    pub begun: String,
+    /// The transaction that it takes back.
+    pub undoes: Option<TransactionId>,
+    /// Display function of the card.
+    pub gpu: crate::host::pci::PciAddress,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// The transaction that took it back.
+    pub undone_by: Option<TransactionId>,
+    /// Why it failed.
+    pub failure: Option<String>,
+    /// Files that a rollback left as they were.
+    pub kept: Vec<String>,
+    /// Programs that were left to the user.
+    pub to_run: Vec<Vec<String>>,
+}
+
+/// A transaction that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct Unread {
+    /// Its number.
+    pub transaction: TransactionId,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl LogDocument {
+    /// From what the state directory holds; what never began is left out.
+    pub fn of(all: Vec<Result<Transaction, Damaged>>) -> Self {
+        let mut transactions = Vec::new();
+        let mut damaged = Vec::new();
+        for found in all {
+            match found {
+                Ok(transaction) if transaction.journal.state() == State::NotBegun => {}
+                Ok(transaction) => transactions.push(transaction),
+                Err(unread) if unread.state == Some(State::NotBegun) => {}
+                Err(unread) => {
+                    damaged.push(Unread { transaction: unread.id, reason: unread.reason });
+                }
+            }
+        }
+        let logged = transactions.iter().map(|t| logged(t, undone_by(&transactions, t.record.id)));
+        Self { schema: Schema { name: "log", version: 1 }, transactions: logged.collect(), damaged }
+    }
+}
+
+fn logged(transaction: &Transaction, undone_by: Option<TransactionId>) -> Logged {
+    let Transaction { record, journal } = transaction;
+    Logged {
+        transaction: record.id,
+        begun: record.begun.clone(),
+        undoes: match record.kind {
+            Kind::Apply => None,
+            Kind::Undo { of } => Some(of),
+        },
+        gpu: record.gpu,
+        name: record.name.clone(),
+        state: journal.state(),
+        undone_by,
+        failure: journal.failure().map(str::to_owned),
+        kept: journal.kept().to_vec(),
+        to_run: journal.to_run().to_vec(),
+    }
+}
+
+/// One transaction with the diff of every file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct TransactionDocument {
+    /// Name and version of this form.
+    schema: Schema,
+    /// The same as in the list.
+    #[serde(flatten)]
+    pub logged: Logged,
+    /// Files, in path order.
+    pub changes: Vec<Diff>,
+    /// Programs that it ran or left to the user.
+    pub commands: Vec<Vec<String>>,
+}
+
+/// Contents of a file before and after.
+pub type Contents = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+impl TransactionDocument {
+    /// From a transaction and the contents of its files, in their order.
+    pub fn of(
+        transaction: &Transaction,
+        contents: &[Contents],
+        undone_by: Option<TransactionId>,
+    ) -> Self {
+        let changes = transaction.record.changes.iter().zip(contents);
+        let diffs = changes.map(|(change, (before, after))| {
+            Diff::between(&change.path, before.as_deref(), after.as_deref())
+        });
+        let commands = &transaction.record.commands;
+        Self {
+            schema: Schema { name: "transaction", version: 1 },
+            logged: logged(transaction, undone_by),
+            changes: diffs.collect(),
+            commands: commands.iter().map(|command| command.argv.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A transaction before it begins: complete data, made from a plan or from what is taken back.
+
+use super::record::{Aims, Change, Contents, Kind, Saved};
+use crate::host::pci::PciAddress;
+use crate::plan::{Command, FileState, Plan, Stage};
+use crate::sys::writer::digest;
+
+/// Everything that will be done, with the contents of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What it is.
+    pub kind: Kind,
+    /// Display function of the card.
+    pub gpu: PciAddress,
+    /// Its name.
+    pub name: String,
+    /// Files, in path order.
+    pub changes: Vec<Change>,
+    /// Bytes of files, before and after.
+    pub contents: Contents,
+    /// Directories that go at the end if nothing is in them, parents first.
+    pub leftovers: Vec<String>,
+    /// Programs to run.
+    pub commands: Vec<Command>,
+    /// What it is for.
+    pub aims: Aims,
+}
+
+impl Draft {
+    /// Carrying out a plan.
+    pub fn of(plan: &Plan, name: &str, aims: Aims) -> Self {
+        let mut draft = Self {
+            kind: Kind::Apply,
+            gpu: plan.gpu,
+            name: name.to_owned(),
+            changes: Vec::new(),
+            contents: Contents::new(),
+            leftovers: Vec::new(),
+            commands: plan.commands.clone(),
+            aims,
+        };
+        for change in &plan.changes {
+            let (before, after) = (file(&change.before), file(&change.after));
+            draft.add(&change.path, change.stage, before, after);
+        }
+        draft
+    }
+
+    /// Adds a file with its bytes, and mode and owner, before and after.
+    pub fn add(&mut self, path: &str, stage: Stage, before: File, after: File) {
+        let mut keep = |file: File| match file {
+            None => Saved::Absent,
+            Some((bytes, mode, uid, gid)) => {
+                let digest = digest(&bytes);
+                self.contents.insert(digest.clone(), bytes);
+                Saved::Present { digest, mode, uid, gid }
+            }
+        };
+        let (before, after) = (keep(before), keep(after));
+        self.changes.push(Change { path: path.to_owned(), stage, before, after });
+    }
+
+    /// There is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.commands.is_empty()
+    }
+}
+
+/// Bytes, permission bits, owner and group of a file; nothing where there is none.
+pub type File = Option<(Vec<u8>, u32, u32, u32)>;
+
+fn file(state: &FileState) -> File {
+    match state {
+        FileState::Absent => None,
+        FileState::Present { text, mode, uid, gid } => {
+            let mode = u32::from_str_radix(mode, 8).unwrap_or(0o644);
+            Some((text.clone().into_bytes(), mode, *uid, *gid))
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What happened to a transaction: one line an event, on the disk before the next effect.
+
+use serde::{Deserialize, Serialize};
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
+pub enum Event {
+    /// Everything is kept; effects follow.
+    Begun,
+    /// A program ended well.
+    Ran {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// How long it took.
+        milliseconds: u64,
+    },
+    /// Boot menu and images were read back and hold what they should.
+    ReadBack {
+        /// What was looked at.
+        looked: Vec<String>,
+    },
+    /// All effects are done.
+    Applied {
+        /// Programs that were not run, since this is not the running system.
+        to_run: Vec<Vec<String>>,
+    },
+    /// It cannot go on; everything is taken back.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Everything is as it was before.
+    RolledBack {
+        /// Files left as they are, since somebody else changed them meanwhile.
+        kept: Vec<String>,
+    },
+}
+
+/// An event with its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: String,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What the journal says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Journal {
+    entries: Vec<Entry>,
+}
+
+/// Where a transaction stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// No effect was made.
+    NotBegun,
+    /// Some effects may have been made, and others not.
+    Unfinished,
+    /// All effects are done.
+    Applied,
+    /// All effects are taken back.
+    RolledBack,
+}
+
+impl Journal {
+    /// Reads the lines of a journal. A last line without its end was being written when the
+    /// machine stopped, and counts as not written.
+    ///
+    /// # Errors
+    /// The number of a line, from 1, that is no event.
+    pub fn parse(text: &str) -> Result<Self, usize> {
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = whole.lines().enumerate();
+        let entries = lines.map(|(at, line)| serde_json::from_str(line).map_err(|_| at + 1));
+        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+    }
+
+    /// Where the transaction stands.
+    pub fn state(&self) -> State {
+        let mut state = State::NotBegun;
+        for entry in &self.entries {
+            state = match entry.event {
+                Event::Applied { .. } => State::Applied,
+                Event::RolledBack { .. } => State::RolledBack,
+                _ => State::Unfinished,
+            };
+        }
+        state
+    }
+
+    /// Why it failed, if it did.
+    pub fn failure(&self) -> Option<&str> {
+        self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::Failed { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Files that a rollback left as they were.
+    pub fn kept(&self) -> &[String] {
+        let kept = self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::RolledBack { kept } => Some(kept.as_slice()),
+            _ => None,
+        });
+        kept.unwrap_or_default()
+    }
+
+    /// Programs that the user has to run.
+    pub fn to_run(&self) -> &[Vec<String>] {
+        let left = self.entries.iter().find_map(|entry| match &entry.event {
+            Event::Applied { to_run } => Some(to_run.as_slice()),
+            _ => None,
+        });
+        left.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_event_tells_the_state_and_a_torn_line_does_not_count() {
+        let begun = "{\"at\":\"t\",\"event\":\"begun\"}\n";
+        let applied = "{\"at\":\"t\",\"event\":\"applied\",\"to_run\":[]}\n";
+        let failed = "{\"at\":\"t\",\"event\":\"failed\",\"reason\":\"no\"}\n";
+        let back = "{\"at\":\"t\",\"event\":\"rolled-back\",\"kept\":[]}\n";
+        let state = |text: &str| Journal::parse(text).map(|journal| journal.state());
+        assert_eq!(state(""), Ok(State::NotBegun));
+        assert_eq!(state(begun), Ok(State::Unfinished));
+        assert_eq!(state(&[begun, applied].concat()), Ok(State::Applied));
+        assert_eq!(state(&[begun, failed].concat()), Ok(State::Unfinished));
+        assert_eq!(state(&[begun, failed, back].concat()), Ok(State::RolledBack));
+        for cut in 0..applied.len() {
+            let torn = format!("{begun}{}", &applied[..cut]);
+            assert_eq!(state(&torn), Ok(State::Unfinished), "{torn:?}");
+        }
+        assert_eq!(state(&format!("{begun}nonsense\n{applied}")), Err(2));
+    }
+}

@@ -1,0 +1,82 @@
+//! Carrying plans out so that a crash at any instant leaves a machine that boots, and taking
+//! them back to the byte.
+//!
+//! A [`Draft`] is what will be done, as data. [`prepare`](prepare::prepare) looks whether it can
+//! be, and makes a [`Record`]; the [`Held`] store keeps that with all contents before the first
+//! effect; the [`Engine`] makes the effects, or takes them back. Nothing is decided here: what a
+//! file becomes stands in the record.
+
+mod draft;
+mod engine;
+mod held;
+mod journal;
+mod merged;
+mod prepare;
+mod record;
+mod rollback;
+mod store;
+mod undo;
+
+pub use draft::Draft;
+pub use engine::{Done, Engine, Failure, Run};
+pub use held::Held;
+pub use journal::State;
+pub use merged::ThreeWay;
+pub use prepare::prepare;
+pub use record::{Aim, Aims, Kind, Record, Saved, TransactionId};
+pub use rollback::{TakenBack, When};
+pub use store::{DIR, Damaged, Store, Transaction};
+pub use undo::{Conflict, OnConflict, Undo, undo};
+
+use crate::error::Error;
+
+/// Finishes what a crash or a kill left unfinished, by taking it back.
+///
+/// # Errors
+/// A transaction cannot be read, or the disk refuses; the same call again goes on from there.
+pub fn recover(engine: &Engine<'_>) -> Result<Vec<(Record, TakenBack)>, Error> {
+    engine.store.sweep()?;
+    let begun = engine.store.begun()?;
+    let unfinished = begun.into_iter().rev().filter(|t| t.journal.state() == State::Unfinished);
+    let mut recovered = Vec::new();
+    for transaction in unfinished {
+        let back = engine.roll_back(&transaction.record, When::Later)?;
+        recovered.push((transaction.record, back));
+    }
+    Ok(recovered)
+}
+
+/// Number of the transaction that takes another one back, where one stands.
+pub fn undone_by(all: &[Transaction], id: TransactionId) -> Option<TransactionId> {
+    let takes_back = |transaction: &&Transaction| {
+        transaction.record.id > id
+            && transaction.record.kind == Kind::Undo { of: id }
+            && transaction.journal.state() == State::Applied
+            && undone_by(all, transaction.record.id).is_none()
+    };
+    all.iter().find(takes_back).map(|transaction| transaction.record.id)
+}
+
+/// Plans that were carried out and still stand, in order.
+fn standing(all: &[Transaction]) -> impl DoubleEndedIterator<Item = &Transaction> {
+    all.iter().filter(|transaction| {
+        transaction.journal.state() == State::Applied
+            && transaction.record.kind == Kind::Apply
+            && undone_by(all, transaction.record.id).is_none()
+    })
+}
+
+/// The last plan that was carried out and still stands.
+pub fn last_standing(all: &[Transaction]) -> Option<&Transaction> {
+    standing(all).next_back()
+}
+
+/// A later plan that stands and is about the same card, or changed some of the same files.
+pub fn built_upon<'a>(all: &'a [Transaction], record: &Record) -> Option<&'a Transaction> {
+    let same = |path: &str| record.changes.iter().any(|change| change.path == path);
+    standing(all).rev().find(|later| {
+        later.record.id > record.id
+            && (later.record.gpu == record.gpu
+                || later.record.changes.iter().any(|own| same(&own.path)))
+    })
+}

@@ -1,0 +1,473 @@
+//! `apply` on a running system: the root is entered, so that passthru runs programs itself. The
+//! generators are small stand-ins that build a real image and a real boot menu from the files
+//! that they find; told to, they fail in the ways that generators do.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{differing, last_state};
+use crate::harness::{Machine, Output, passthru};
+use crate::tools::{find, skipped};
+
+const WHAT: &str = "apply on a running system";
+const HOST: &str = "h170-mint-turing";
+const RELEASE: &str = "6.8.0-90-generic";
+/// Tells the stand-ins how to behave.
+const MOOD: &str = "etc/mood";
+
+/// A busybox that is linked to libc, and the program itself, with their libraries.
+const PROGRAMS: [(&str, &str); 2] =
+    [("/bin/busybox", "usr/bin/busybox"), (env!("CARGO_BIN_EXE_passthru"), "usr/bin/passthru")];
+
+const UPDATE_INITRAMFS: &str = r#"#!/usr/bin/busybox sh
+set -e
+mood=$(cat /etc/mood 2>/dev/null || :)
+echo "update-initramfs $*" >>/calls
+image=/boot/initrd.img-6.8.0-90-generic
+[ "$mood" != fail ] || { echo broken >"$image"; echo "E: no space left on device" >&2; exit 1; }
+[ "$mood" != once ] || { rm /etc/mood; echo broken >"$image"; exit 1; }
+[ "$mood" != hang ] || { echo $$ >/pid; echo half >"$image"; echo waiting; exec sleep 1000; }
+rm -rf /img; mkdir -p /img/lib/modules/6.8.0-90-generic/kernel /img/etc/modprobe.d
+cp /etc/modprobe.d/*.conf /img/etc/modprobe.d/ 2>/dev/null || :
+if [ -x /etc/initramfs-tools/hooks/passthru ] && [ "$mood" != hollow ]; then
+    : >/img/lib/modules/6.8.0-90-generic/kernel/vfio-pci.ko; : >/img/lib/modules/6.8.0-90-generic/kernel/vfio_iommu_type1.ko
+fi
+(cd /img; find . | cpio -o -H newc 2>/dev/null) >"$image.new"
+[ "$mood" != cut ] || { head -c 200 "$image.new" >"$image.half"; mv "$image.half" "$image.new"; }
+mv "$image.new" "$image"
+rm -rf /img
+"#;
+
+const UPDATE_GRUB: &str = r#"#!/usr/bin/busybox sh
+set -e
+mood=$(cat /etc/mood 2>/dev/null || :)
+echo "update-grub $*" >>/calls
+lsb_release() { :; }
+. /etc/default/grub
+[ "$mood" != forget ] || GRUB_CMDLINE_LINUX_DEFAULT=quiet
+linux="linux /boot/vmlinuz-6.8.0-90-generic root=UUID=1 ro"
+initrd="initrd /boot/initrd.img-6.8.0-90-generic"
+cat >/boot/grub/grub.cfg.new <<END
+### BEGIN /etc/grub.d/10_linux ###
+menuentry 'Linux' --id normal {
+	$linux $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT
+	$initrd
+}
+menuentry 'Linux (recovery mode)' --id recovery {
+	$linux single $GRUB_CMDLINE_LINUX
+	$initrd
+}
+### END /etc/grub.d/10_linux ###
+END
+mv /boot/grub/grub.cfg.new /boot/grub/grub.cfg
+"#;
+
+/// A machine whose root is entered.
+struct Live(Machine);
+
+impl Live {
+    /// `None`, with the reason said, where that cannot be done.
+    fn new() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            skipped(WHAT, "only root can change root");
+            return None;
+        }
+        for program in ["chroot", "ldd", "busybox"] {
+            if find(program).is_none() {
+                skipped(WHAT, &format!("{program} is not installed"));
+                return None;
+            }
+        }
+        let machine = Machine::new(HOST)
+            .write("usr/sbin/update-initramfs", UPDATE_INITRAMFS)
+            .write("usr/sbin/update-grub", UPDATE_GRUB)
+            .write(&format!("boot/initrd.img-{RELEASE}"), "the old image")
+            .write("boot/grub/grub.cfg", "# the old menu\n")
+            .write("proc/sys/kernel/random/boot_id", "first\n");
+        for program in ["usr/sbin/update-initramfs", "usr/sbin/update-grub"] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(machine.at(program), mode).expect("set");
+        }
+        let machine = PROGRAMS.iter().fold(machine, |machine, (from, to)| bring(machine, from, to));
+        for applet in ["sh", "cat", "cp", "mkdir", "rm", "mv", "find", "cpio", "head", "sleep"] {
+            let link = machine.at(&format!("usr/bin/{applet}"));
+            std::os::unix::fs::symlink("busybox", link).expect("a link");
+        }
+        std::fs::create_dir_all(machine.at("dev")).expect("made");
+        let null = machine.at("dev/null");
+        let made =
+            Command::new("mknod").args(["-m", "666"]).arg(&null).args(["c", "1", "3"]).status();
+        if !made.is_ok_and(|status| status.success()) {
+            skipped(WHAT, "mknod may not make a device here");
+            return None;
+        }
+        Some(Self(machine))
+    }
+
+    fn mood(self, mood: &str) -> Self {
+        Self(self.0.write(MOOD, mood))
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("chroot");
+        command.arg(self.0.root()).arg("/usr/bin/passthru").args(args);
+        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.output_of(self.command(args))
+    }
+
+    /// The same with a small filesystem on one of its directories, which keeps what is there.
+    fn run_with_small(&self, dir: &str, size: &str, args: &[&str]) -> Output {
+        let script = "set -e; at=$1/$2; cp -a \"$at\" \"$1.kept\"; \
+             mount -t tmpfs -o size=$3 tmpfs \"$at\"; cp -a \"$1.kept/.\" \"$at/\"; chmod --reference=\"$1.kept\" \"$at\"; \
+             r=$1; shift 3; chroot \"$r\" /usr/bin/passthru \"$@\" || code=$?; \
+             cp -a \"$at/.\" \"$r.kept/\"; exit ${code:-0}";
+        let root = self.0.root();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "bash", "-c", script, "bash"]).arg(&root).args([dir, size]);
+        command
+            .args(args)
+            .env_clear()
+            .env("LC_ALL", "C")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let output = self.output_of(command);
+        let kept = root.with_file_name("root.kept");
+        let at = self.0.at(dir);
+        std::fs::remove_dir_all(&at).expect("removed");
+        std::fs::rename(&kept, &at).expect("what the small one held");
+        output
+    }
+
+    fn output_of(&self, mut command: Command) -> Output {
+        let output = command.output().expect("it starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        let code = output.status.code().expect("no signal");
+        Output { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Starts the program and waits until it says that a generator runs.
+    fn start(&self, args: &[&str]) -> Child {
+        let mut child = self
+            .command(args)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let stderr = child.stderr.take().expect("piped");
+        let mut lines = BufReader::new(stderr).lines();
+        let said = lines.next().expect("a line").expect("read");
+        assert!(said.starts_with("Running update-initramfs"), "{said}");
+        // Until the stand-in is where it hangs.
+        for _ in 0..200 {
+            if self.0.text(&format!("boot/initrd.img-{RELEASE}")) == "half\n" {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::spawn(move || lines.for_each(drop));
+        child
+    }
+
+    /// Everything but what the stand-ins note.
+    fn everything(&self) -> std::collections::BTreeMap<String, String> {
+        let mut all = self.0.everything();
+        all.remove("calls");
+        all.remove("pid");
+        all.remove(MOOD);
+        all
+    }
+
+    /// It must refuse, with these words, and leave everything as it was.
+    fn fails(&self, parts: &[&str]) {
+        let before = self.everything();
+        let output = self.run(&["apply", "--yes"]);
+        assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
+        for part in parts {
+            assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+        }
+        assert!(output.stderr.contains("Everything was taken back"), "{}", output.stderr);
+        assert_eq!(differing(&before, &self.everything()), [""; 0]);
+        assert_eq!(last_state(&self.0), "rolled-back");
+        let log = self.run(&["log"]);
+        assert!(log.stdout.contains(parts[0]), "the reason is kept: {}", log.stdout);
+    }
+}
+
+/// Copies a program with the libraries that ldd names.
+fn bring(machine: Machine, from: &str, to: &str) -> Machine {
+    let output = Command::new("ldd").arg(from).output().expect("ldd starts");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let libraries: Vec<String> =
+        text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect();
+    let pairs = libraries.iter().map(|path| (path.as_str(), &path[1..])).chain([(from, to)]);
+    for (from, to) in pairs.collect::<Vec<_>>() {
+        let to = machine.at(to);
+        std::fs::create_dir_all(to.parent().expect("a parent")).expect("made");
+        std::fs::copy(Path::new(from), &to).expect("copied");
+    }
+    machine
+}
+
+#[test]
+fn it_runs_each_program_once_reads_back_and_takes_back() {
+    let Some(live) = Live::new() else { return };
+    let before = live.everything();
+    let output = live.run(&["-v", "apply", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    for part in [
+        "Done, as transaction 1.",
+        "read back /boot/grub/grub.cfg",
+        &format!("read back /boot/initrd.img-{RELEASE}"),
+        "Reboot, then let `passthru verify` look whether it took effect.",
+    ] {
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
+    }
+    assert!(!output.stdout.contains("Run these inside"), "{}", output.stdout);
+    assert_eq!(live.0.text("calls"), "update-initramfs -u -k all\nupdate-grub \n");
+    assert!(live.0.text("boot/grub/grub.cfg").contains("vfio-pci.ids=10de:2184"));
+    let kept = live.0.at("var/lib/passthru/1/output/1-update-initramfs.log");
+    assert!(kept.exists(), "what it printed is kept");
+    let pending = live.run(&["verify"]);
+    assert_eq!(pending.code, 1, "{}{}", pending.stdout, pending.stderr);
+    assert!(pending.stdout.contains("pending: the machine was not rebooted yet."));
+
+    let output = live.run(&["undo", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(!live.0.text("boot/grub/grub.cfg").contains("vfio-pci"));
+    let generated = [format!("boot/initrd.img-{RELEASE}"), "boot/grub/grub.cfg".to_owned()];
+    let left = differing(&before, &live.everything());
+    assert!(left.iter().all(|path| generated.contains(path)), "{left:?}");
+    let image = live.0.text(&generated[0]);
+    assert!(
+        !image.contains("passthru") && !image.contains("vfio-pci.ko"),
+        "made anew without ours"
+    );
+}
+
+#[test]
+fn what_generators_do_wrong_is_noticed_and_taken_back() {
+    let Some(live) = Live::new() else { return };
+    let cases: [(&str, &[&str]); 4] = [
+        (
+            "fail",
+            &["update-initramfs -u -k all failed: it ended with exit code 1", "no space left on"],
+        ),
+        ("hollow", &["do not hold what they should", "must hold the module vfio_pci for", RELEASE]),
+        ("cut", &["do not hold what they should", RELEASE]),
+        ("forget", &["do not hold what they should", "/boot/grub/grub.cfg", "vfio-pci.ids="]),
+    ];
+    let mut live = live;
+    for (mood, parts) in cases {
+        live = live.mood(mood);
+        live.fails(parts);
+    }
+    let live = live.mood("well");
+    assert_eq!(live.run(&["apply", "--yes"]).code, 0, "and then it works");
+}
+
+#[test]
+fn a_generator_that_hangs_is_stopped_at_the_deadline() {
+    let Some(live) = Live::new() else { return };
+    let live = live.mood("hang");
+    let before = live.everything();
+    let output = live.run(&["apply", "--yes", "--deadline", "1"]);
+    assert_eq!(output.code, 2, "{}", output.stderr);
+    for part in ["it was not done after 1 s and was stopped", "--deadline SECONDS"] {
+        assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+    }
+    assert_eq!(differing(&before, &live.everything()), [""; 0]);
+}
+
+#[test]
+fn signals_take_everything_back() {
+    let Some(mut live) = Live::new() else { return };
+    for (signal, name) in [
+        (rustix::process::Signal::INT, "SIGINT"),
+        (rustix::process::Signal::TERM, "SIGTERM"),
+        (rustix::process::Signal::HUP, "SIGHUP"),
+    ] {
+        live = live.mood("hang");
+        let before = live.everything();
+        let live_image = live.0.text(&format!("boot/initrd.img-{RELEASE}"));
+        assert_eq!(live_image, "the old image");
+        let mut child = live.start(&["apply", "--yes"]);
+        let second = live.run(&["apply", "--yes"]);
+        assert_eq!(second.code, 2);
+        let holder = format!("(process {})", child.id());
+        assert!(second.stderr.contains(&holder), "{holder}: {}", second.stderr);
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("sent");
+        assert_eq!(child.wait().expect("ends").code(), Some(2), "{name}");
+        assert_eq!(differing(&before, &live.everything()), [""; 0], "{name}");
+        let log = live.run(&["log"]);
+        assert!(log.stdout.contains(&format!("it was stopped by {name}")), "{}", log.stdout);
+    }
+}
+
+/// A kill leaves the generator running: until that has ended nobody writes. Then everything is
+/// taken back, and what it left of images and menu is made anew, since a kernel may have been
+/// installed meanwhile.
+#[test]
+fn a_kill_in_the_middle_of_a_generator_is_recovered_from() {
+    let Some(live) = Live::new() else { return };
+    let live = live.mood("hang");
+    let before = live.everything();
+    let mut child = live.start(&["apply", "--yes"]);
+    let pid = child.id();
+    child.kill().expect("killed");
+    let _ = child.wait();
+    assert_eq!(last_state(&live.0), "unfinished");
+    let live = live.mood("well");
+    let output = live.run(&["undo", "--yes"]);
+    assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
+    let wanted = format!(
+        "a program that an earlier passthru (process {pid}, which is gone) started is still running"
+    );
+    assert!(output.stderr.contains(&wanted), "{}", output.stderr);
+    let orphan = live.0.text("pid").trim().parse().expect("a number");
+    let orphan = rustix::process::Pid::from_raw(orphan).expect("not 0");
+    rustix::process::kill_process(orphan, rustix::process::Signal::KILL).expect("ended");
+    std::thread::sleep(Duration::from_millis(200));
+    // The next writing verb ends it first, and says what it found.
+    let output = live.run(&["undo", "--yes"]);
+    assert_eq!(output.code, 1, "{}{}", output.stdout, output.stderr);
+    let found = "Found transaction 1, applying a plan, begun ";
+    assert!(output.stderr.contains(found), "{}", output.stderr);
+    let calls = live.0.text("calls");
+    let twice = "update-initramfs -u -k all\nupdate-initramfs -u -k all\nupdate-grub \n";
+    assert_eq!(calls, twice);
+    let made = ["boot/grub/grub.cfg".to_owned(), format!("boot/initrd.img-{RELEASE}")];
+    let left = differing(&before, &live.everything());
+    let sources: Vec<&String> = left.iter().filter(|path| !made.contains(path)).collect();
+    assert_eq!(sources, [""; 0]);
+    assert!(!live.0.text(&made[1]).contains("passthru"), "made without ours");
+    assert_eq!(last_state(&live.0), "rolled-back");
+}
+
+/// Where they cannot be made anew, what was kept is put back.
+#[test]
+fn what_was_kept_is_put_back_where_it_cannot_be_made_anew() {
+    let Some(live) = Live::new() else { return };
+    let live = live.mood("hang");
+    let before = live.everything();
+    let mut child = live.start(&["apply", "--yes"]);
+    child.kill().expect("killed");
+    let _ = child.wait();
+    let orphan = live.0.text("pid").trim().parse().expect("a number");
+    let orphan = rustix::process::Pid::from_raw(orphan).expect("not 0");
+    rustix::process::kill_process(orphan, rustix::process::Signal::KILL).expect("ended");
+    std::thread::sleep(Duration::from_millis(200));
+    let live = live.mood("fail");
+    let output = live.run(&["recover"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(output.stderr.contains("it could not be made anew"), "{}", output.stderr);
+    let left = differing(&before, &live.everything());
+    assert_eq!(left, [""; 0]);
+}
+
+/// Words that a user asks for as well stay when ours go.
+#[test]
+fn words_that_others_ask_for_stay_after_an_undo() {
+    let Some(live) = Live::new() else { return };
+    assert_eq!(live.run(&["apply", "--yes"]).code, 0);
+    let grub = live.0.text("etc/default/grub");
+    let line = grub.lines().find(|line| line.contains("vfio-pci.ids=")).expect("our line");
+    let word = line.split(['"', ' ']).find(|word| word.starts_with("vfio-pci.ids=")).expect("ours");
+    let own = format!("GRUB_CMDLINE_LINUX=\"{word}\"");
+    let live = Live(live.0.replace("etc/default/grub", "GRUB_CMDLINE_LINUX=\"\"", &own));
+    let output = live.run(&["undo", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    let said = format!("{word} stays: /etc/default/grub has it");
+    assert!(output.stderr.contains(&said), "{}", output.stderr);
+}
+
+/// What somebody took back by hand, without making the images anew, undo makes anew.
+#[test]
+fn an_undo_by_hand_is_finished() {
+    let Some(live) = Live::new() else { return };
+    let grub = live.0.text("etc/default/grub");
+    assert_eq!(live.run(&["apply", "--yes"]).code, 0);
+    let machine = ["hooks", "modprobe", "load", "toml"].iter().fold(live.0, |machine, which| {
+        machine.remove(match *which {
+            "hooks" => "etc/initramfs-tools/hooks/passthru",
+            "modprobe" => "etc/modprobe.d/00-passthru.conf",
+            "load" => "etc/modules-load.d/passthru.conf",
+            _ => "etc/passthru.toml",
+        })
+    });
+    let live = Live(machine.write("etc/default/grub", grub));
+    let output = live.run(&["undo", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    assert!(output.stdout.contains("All files are as before already."), "{}", output.stdout);
+    assert!(!live.0.text("boot/grub/grub.cfg").contains("vfio-pci"));
+}
+
+#[test]
+fn a_generator_that_is_missing_is_named_before() {
+    let Some(live) = Live::new() else { return };
+    let machine = live.0;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(machine.at("usr/sbin/update-grub"), mode).expect("set");
+    let live = Live(machine);
+    let before = live.everything();
+    let output = live.run(&["apply", "--yes"]);
+    assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
+    let wanted = "the program update-grub is not there, or not executable";
+    assert!(output.stderr.contains(wanted), "{}", output.stderr);
+    assert_eq!(differing(&before, &live.everything()), [""; 0]);
+    assert!(!live.0.at("calls").exists(), "nothing ran");
+}
+
+#[test]
+fn changing_the_running_system_needs_root() {
+    if !rustix::process::geteuid().is_root() {
+        let output = passthru(&["apply", "--yes"]);
+        assert!(output.stderr.contains("changing this machine needs root"), "{}", output.stderr);
+        return;
+    }
+    let Some(live) = Live::new() else { return };
+    let mut command = Command::new("chroot");
+    command.args(["--userspec=65534:65534"]).arg(live.0.root());
+    let output = command.args(["/usr/bin/passthru", "apply", "--yes"]).output().expect("starts");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("changing this machine needs root"), "{stderr}");
+}
+
+#[test]
+fn a_full_boot_partition_is_named_before() {
+    let Some(live) = Live::new() else { return };
+    let mounts = live.0.text("proc/mounts") + "/dev/nvme0n1p3 /boot ext4 rw 0 0\n";
+    let live = Live(live.0.write("proc/mounts", mounts));
+    let before = live.everything();
+    let output = live.run_with_small("boot", "8m", &["apply", "--yes"]);
+    assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
+    let wanted = "/boot has 7 MiB free, and a new image beside the old one needs 16 MiB";
+    assert!(output.stderr.contains(wanted), "{}", output.stderr);
+    assert_eq!(differing(&before, &live.everything()), [""; 0]);
+    assert!(!live.0.at("calls").exists(), "nothing ran");
+}
+
+/// Where there is no room to keep images, they are made again from the sources as they were.
+#[test]
+fn without_room_to_keep_images_they_are_made_again() {
+    let Some(live) = Live::new() else { return };
+    let live = Live(live.0.write("var/lib/note", "")).mood("once");
+    let before = live.everything();
+    let output = live.run_with_small("var/lib", "24m", &["apply", "--yes"]);
+    assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
+    assert!(output.stderr.contains("Everything was taken back"), "{}", output.stderr);
+    let generated = [format!("boot/initrd.img-{RELEASE}"), "boot/grub/grub.cfg".to_owned()];
+    assert_eq!(
+        differing(&before, &live.everything()),
+        generated.clone().map(|p| p).to_vec().into_iter().rev().collect::<Vec<_>>()
+    );
+    let calls = live.0.text("calls");
+    assert_eq!(calls, "update-initramfs -u -k all\nupdate-initramfs -u -k all\nupdate-grub \n");
+    assert!(!live.0.text(&generated[0]).contains("passthru"), "made without ours");
+}
