@@ -1,11 +1,11 @@
 //! The way back: every file and every output as it was, from whatever state it is in.
 
+use rustix::io::Errno;
+
 use super::engine::{Engine, Run};
 use super::journal::Event;
 use super::merged::{Merged, ThreeWay};
 use super::record::{Change, Output, Record, Saved};
-use rustix::io::Errno;
-
 use crate::error::Error;
 use crate::plan::Stage;
 use crate::sys::StopRequest;
