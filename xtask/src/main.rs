@@ -6,6 +6,7 @@
 )]
 
 mod generate;
+mod kernel;
 mod packages;
 mod steps;
 mod test;
@@ -17,6 +18,7 @@ use anyhow::{Result, bail};
 
 const USAGE: &str = "\
 cargo xtask test [--deny-skips]   everything that has to hold before a commit
+cargo xtask kernel [WORD]         boot real kernels in QEMU; only the cases with WORD in their name
 cargo xtask generate [--check]    docs/cli.md and docs/schema; --check only compares";
 
 fn main() -> ExitCode {
@@ -34,6 +36,8 @@ fn run(args: &[String]) -> Result<()> {
     match words[..] {
         ["test"] => test::run(test::Skips::Allowed),
         ["test", "--deny-skips"] => test::run(test::Skips::Denied),
+        ["kernel"] => kernel::run(""),
+        ["kernel", word] => kernel::run(word),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         [] | ["help" | "--help" | "-h"] => {

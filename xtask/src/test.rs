@@ -89,7 +89,7 @@ fn component(command: &str, component: &str) -> Result<()> {
 }
 
 /// Reasons that tests gave, and how often.
-fn skipped_in(text: &str) -> BTreeMap<String, usize> {
+pub fn skipped_in(text: &str) -> BTreeMap<String, usize> {
     let mut reasons = BTreeMap::new();
     // A test that shares its line with the harness's own word is seen as well.
     for line in text.lines() {

@@ -6,16 +6,17 @@
 
 mod image;
 mod menu;
+mod packages;
 mod root;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use image::{Image, Kind};
 use root::{Machine, Root};
 
-use super::{Planned, find, output, skipped};
+use super::{Planned, find, skipped};
 
 const WHAT: &str = "images and boot menu of a planned Debian";
 /// Set in the namespace: the working directory.
@@ -25,6 +26,9 @@ const NO_RECOVERY: &str = "GRUB_DISABLE_RECOVERY=true\nGRUB_SAVEDEFAULT=true\n";
 /// Written there when everything was looked at, or when the system could not be made.
 const DONE: &str = "done";
 const SKIPPED: &str = "skipped";
+
+/// Small packages that cannot be installed beside dracut or without a kernel.
+const MORE: [&str; 2] = ["initramfs-tools", "linux-base"];
 
 /// Programs by Debian package: what makes the system, and what is tested.
 const PROGRAMS: [(&str, &str); 16] = [
@@ -53,7 +57,7 @@ fn debian_builds_what_is_planned() {
     }
     let packages = match cannot_run() {
         Some(reason) => return skipped(WHAT, &reason),
-        None => match download() {
+        None => match packages::download(&MORE) {
             Ok(packages) => packages,
             Err(reason) => return skipped(WHAT, &reason),
         },
@@ -88,47 +92,6 @@ fn cannot_run() -> Option<String> {
     }
     let debian = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     (!debian.lines().any(|line| line == "ID=debian")).then(|| "this system is no Debian".to_owned())
-}
-
-/// The kernel, and two small packages that cannot be installed beside dracut or without a
-/// kernel, in a directory that later runs use again.
-fn download() -> Result<PathBuf, String> {
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("debian");
-    std::fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
-    let architecture = output(Command::new("dpkg").arg("--print-architecture"));
-    let meta = format!("linux-image-{}", architecture.trim());
-    let depends = output(Command::new("apt-cache").args(["depends", &meta]));
-    let kernel = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-    let kernel = kernel.ok_or(format!("apt knows no {meta}: run apt-get update"))?;
-    let packages = [&format!("linux-image-{kernel}"), "initramfs-tools", "linux-base"];
-    let mut command = Command::new("apt-get");
-    command.args(["download", "--quiet"]).args(packages).current_dir(&dir);
-    let result = command.output().map_err(|error| error.to_string())?;
-    let by_hand =
-        || format!("run: cd {} && apt-get download {}", dir.display(), packages.join(" "));
-    let there = |package: &&str| root::package_file(&dir, package).is_some();
-    if result.status.success() {
-        remove_older(&dir, &packages);
-    } else if !packages.iter().all(there) {
-        // Without a network, what an earlier run left does.
-        return Err(by_hand());
-    }
-    std::fs::write(dir.join("release"), kernel).map_err(|error| error.to_string())?;
-    Ok(dir)
-}
-
-/// Removes versions that an earlier run left and that are not the newest now.
-fn remove_older(dir: &Path, packages: &[&str]) {
-    let uris = output(Command::new("apt-get").args(["download", "--print-uris"]).args(packages));
-    let newest: Vec<&str> =
-        uris.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
-    for entry in std::fs::read_dir(dir).expect("it is there") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.ends_with(".deb") && !newest.contains(&name) {
-            std::fs::remove_file(&path).expect("removed");
-        }
-    }
 }
 
 fn inside(work: &Path) {

@@ -254,13 +254,3 @@ impl Drop for Loop {
         }
     }
 }
-
-/// The downloaded file of a package.
-pub fn package_file(dir: &Path, package: &str) -> Option<PathBuf> {
-    let prefix = format!("{package}_");
-    let entries = std::fs::read_dir(dir).ok()?;
-    entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with(&prefix) && name.ends_with(".deb")
-    })
-}

@@ -1,0 +1,229 @@
+//! A PC that QEMU emulates, processor and IOMMU included: no virtualization is needed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::image;
+use super::kernel::{KERNEL, Kernel};
+
+/// A boot takes five to fifteen seconds on two cores.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// One at a time: emulation takes all cores.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// No KVM. `split` lets the emulated IOMMU remap interrupts.
+const PC: &str = "-accel tcg,thread=multi -M q35,kernel-irqchip=split -smp 2 -m 512 -nodefaults \
+    -display none -no-reboot -cpu max,vendor=GenuineIntel,svm=off";
+const IOMMU: &str = "-device intel-iommu,intremap=on,caching-mode=on";
+const SOUND: &str = "-audiodev none,id=snd0";
+const INTEGRATED: &str = "-device virtio-vga,bus=pcie.0,addr=2.0";
+
+/// Devices of a machine.
+#[derive(Clone, Copy)]
+pub enum Topology {
+    /// Integrated display, card, and a network adapter behind another port.
+    Intel,
+    /// The card is the only display.
+    Single,
+    /// Integrated display and two identical cards.
+    TwinIgpu,
+    /// The card is behind a switch, whose ports cannot keep it apart (no ACS).
+    Switch,
+    /// Two functions of one switch port: the card behind one, a USB controller behind the other.
+    DirtySwitch,
+    /// Two root ports in one slot, without ACS: card and NVMe drive.
+    DirtyNvme,
+    /// As `Intel`, without an IOMMU.
+    NoIommu,
+}
+
+impl Topology {
+    fn options(self) -> String {
+        let port = |id: &str, addr: &str, number: u32, more: &str| {
+            format!(
+                "-device pcie-root-port,id={id},bus=pcie.0,addr={addr},chassis={number},slot={number}{more}"
+            )
+        };
+        let plain =
+            |number: u32| port(&format!("rp{number}"), &format!("{}.0", number + 2), number, "");
+        let switch = |id: &str, addr: &str, chassis: u32, more: &str| {
+            format!(
+                "-device xio3130-downstream,id={id},bus=up,addr={addr},chassis={chassis},slot={chassis}{more}"
+            )
+        };
+        let upstream = "-device x3130-upstream,id=up,bus=rp1".to_owned();
+        let nic = "-device e1000e,bus=rp2".to_owned();
+        let igpu = INTEGRATED.to_owned();
+        let iommu = IOMMU.to_owned();
+        let devices = match self {
+            Self::Intel => vec![iommu, igpu, plain(1), plain(2), card("rp1"), nic],
+            Self::NoIommu => vec![igpu, plain(1), plain(2), card("rp1"), nic],
+            Self::Single => vec![iommu, plain(1), card("rp1")],
+            Self::TwinIgpu => vec![iommu, igpu, plain(1), plain(2), card("rp1"), card("rp2")],
+            Self::Switch => {
+                vec![iommu, igpu, plain(1), upstream, switch("dn1", "0.0", 11, ""), card("dn1")]
+            }
+            Self::DirtySwitch => vec![
+                iommu,
+                igpu,
+                plain(1),
+                upstream,
+                switch("dn1", "0.0", 11, ",multifunction=on"),
+                switch("dn2", "0.1", 12, ""),
+                card("dn1"),
+                "-device qemu-xhci,bus=dn2".to_owned(),
+            ],
+            Self::DirtyNvme => vec![
+                iommu,
+                igpu,
+                port("rp1", "3.0", 1, ",multifunction=on,disable-acs=on"),
+                port("rp2", "3.1", 2, ",disable-acs=on"),
+                card("rp1"),
+                "-device nvme,serial=1,bus=rp2".to_owned(),
+            ],
+        };
+        devices.join(" ")
+    }
+}
+
+/// Display and sound function in one slot.
+fn card(bus: &str) -> String {
+    format!(
+        "-device bochs-display,bus={bus},addr=0.0,multifunction=on \
+         -device intel-hda,bus={bus},addr=0.1,id={bus}a -device hda-output,bus={bus}a.0,audiodev=snd0"
+    )
+}
+
+/// What a guest said, by command: exit code and output.
+pub struct Said {
+    parts: BTreeMap<String, (i32, String)>,
+    /// The serial console, for whoever looks into a failure.
+    console: String,
+}
+
+impl Said {
+    fn parse(text: &str, console: String) -> Self {
+        let mut parts = BTreeMap::new();
+        let mut open = String::new();
+        for line in text.lines() {
+            if line.starts_with("@begin ") {
+                open.clear();
+            } else if let Some(end) = line.strip_prefix("@end ") {
+                let (code, name) = end.split_once(' ').expect("code and name");
+                parts.insert(name.to_owned(), (code.parse().expect("a code"), open.clone()));
+            } else {
+                open.push_str(line);
+                open.push('\n');
+            }
+        }
+        Self { parts, console }
+    }
+
+    /// Exit code and output of one command.
+    pub fn part(&self, name: &str) -> (i32, &str) {
+        let part = self.parts.get(name);
+        let (code, text) = part.unwrap_or_else(|| panic!("no {name}\n{}", end_of(&self.console)));
+        (*code, text)
+    }
+
+    /// The document that a command printed.
+    pub fn json(&self, name: &str) -> Value {
+        let (code, text) = self.part(name);
+        serde_json::from_str(text).unwrap_or_else(|error| {
+            panic!("{name}: {code}, {error}: {text}\n{}", end_of(&self.console))
+        })
+    }
+
+    /// The driver of each function, by address without domain; nothing where there is none.
+    pub fn drivers(&self, addresses: &[&str]) -> Vec<&str> {
+        let (_, text) = self.part("drivers");
+        let line = |address: &&str| {
+            let prefix = format!("0000:{address} ");
+            let found = text.lines().find_map(|line| line.strip_prefix(&prefix));
+            found.unwrap_or_else(|| panic!("no {address}\n{text}"))
+        };
+        addresses.iter().map(line).collect()
+    }
+
+    /// Lines of the kernel's log that passthru's script wrote, without time.
+    pub fn script(&self) -> Vec<&str> {
+        let (_, text) = self.part("log");
+        text.lines()
+            .filter_map(|line| line.split_once("passthru: ").map(|(_, said)| said))
+            .collect()
+    }
+}
+
+/// Boots a machine, or says why not in the way of skipped tests. `host` has its files, `words` go
+/// onto the kernel's command line.
+pub fn boot(kernel: &Kernel, topology: Topology, host: Option<&Path>, words: &str) -> Said {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| dir.path().join(name);
+    image::write(kernel, host, &at("initramfs"));
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut qemu = Command::new("qemu-system-x86_64");
+    let options = format!("{PC} {} {SOUND}", topology.options());
+    qemu.args(options.split_whitespace());
+    for port in ["console", "said"] {
+        qemu.arg("-serial").arg(format!("file:{}", at(port).display()));
+    }
+    qemu.arg("-kernel").arg(kernel.image()).arg("-initrd").arg(at("initramfs"));
+    // panic=-1: a kernel that panics restarts at once, and QEMU ends.
+    let line = format!("console=ttyS0 panic=-1 mitigations=off {words}");
+    qemu.args(["-append", line.trim_end()]);
+    let errors = fs::File::create(at("errors")).expect("a file");
+    let mut child =
+        qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn().expect("it starts");
+    let start = Instant::now();
+    let ended = loop {
+        if let Some(status) = child.try_wait().expect("it can be waited for") {
+            break Some(status);
+        }
+        if start.elapsed() > DEADLINE {
+            let _ = child.kill();
+            let _ = child.wait();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let text = |name: &str| {
+        let bytes = fs::read(at(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    };
+    let (said, console) = (text("said"), text("console"));
+    assert!(
+        ended.is_some_and(|status| status.success()) && said.ends_with("@done\n"),
+        "the machine did not come to its end ({ended:?} after {:?})\n{}{}",
+        start.elapsed(),
+        text("errors"),
+        end_of(&console)
+    );
+    Said::parse(&said, console)
+}
+
+/// The last lines of a serial log.
+fn end_of(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().collect();
+    let end = &lines[lines.len().saturating_sub(40)..];
+    format!("The serial console ends so:\n{}", end.join("\n"))
+}
+
+/// The kernel, or one line that says why the case did not run.
+pub fn kernel_or_skip(what: &str) -> Option<&'static Kernel> {
+    match &*KERNEL {
+        Ok(kernel) => Some(kernel),
+        Err(reason) => {
+            // Not through print!, which the test runner captures.
+            let line = format!("SKIPPED: {what}: {reason}\n");
+            std::io::Write::write_all(&mut std::io::stdout().lock(), line.as_bytes())
+                .expect("standard output");
+            None
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The initramfs of a case: what initramfs-tools would put there, and an /init that does what its
+//! own does up to the point where the drivers are loaded.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::kernel::{Kernel, copy, find, run};
+
+/// busybox goes by these names.
+const APPLETS: [&str; 10] =
+    ["sh", "mount", "cat", "readlink", "basename", "ls", "poweroff", "dmesg", "sleep", "sync"];
+
+/// Order of initramfs-tools (init, scripts/init-top/udev): the scripts of init-top, then udev
+/// asks for every device's driver by its alias, then the modules that are listed are loaded.
+/// What is said goes to the second serial port, so that the kernel's log does not get into it.
+const INIT: &str = r#"#!/bin/sh
+export PATH=/sbin:/usr/sbin:/bin:/usr/bin
+mount -t devtmpfs dev /dev
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+exec >/dev/ttyS1 2>/dev/ttyS0
+say() {
+    name=$1
+    shift
+    echo "@begin $name"
+    "$@"
+    echo "@end $? $name"
+}
+drivers() {
+    for device in /sys/bus/pci/devices/*; do
+        driver=$(readlink "$device/driver") || driver=-
+        echo "${device##*/} ${driver##*/}"
+    done
+}
+for script in /scripts/init-top/*; do
+    if [ -x "$script" ]; then "$script"; fi
+done
+# virtio devices are there once their PCI functions have a driver.
+for bus in pci virtio; do
+    for device in /sys/bus/$bus/devices/*; do
+        [ -e "$device/modalias" ] || continue
+        read -r alias <"$device/modalias"
+        modprobe -bq "$alias"
+    done
+done
+while read -r module rest; do
+    case $module in '' | '#'*) ;; *) modprobe -q "$module" ;; esac
+done </etc/initramfs-tools/modules
+say drivers drivers
+say nodes ls /dev/vfio
+say inspect passthru --json inspect
+say check passthru --json check $gpu
+if [ -d /var/lib/passthru ]; then say verify passthru --json verify; fi
+say log dmesg
+echo @done
+sync
+poweroff -f
+"#;
+
+/// Writes the initramfs of a machine, whose files are below `host` if it has some.
+pub fn write(kernel: &Kernel, host: Option<&Path>, to: &Path) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let root = dir.path();
+    for path in ["dev", "proc", "sys", "sbin", "usr/bin", "usr/sbin", "etc/initramfs-tools"] {
+        fs::create_dir_all(root.join(path)).expect("a directory");
+    }
+    fs::write(root.join("etc/initramfs-tools/modules"), "").expect("written");
+    if let Some(host) = host {
+        for part in ["etc", "boot", "var"] {
+            run(Command::new("cp").arg("-a").arg(host.join(part)).arg(root));
+        }
+        // mkinitramfs copies them; /etc/modprobe.d goes as it is.
+        let scripts = host.join("etc/initramfs-tools/scripts");
+        if scripts.exists() {
+            run(Command::new("cp").arg("-a").arg(scripts).arg(root));
+        }
+    }
+    for (program, at) in [("busybox", "bin/busybox"), ("modprobe", "sbin/modprobe")] {
+        let program = find(program).expect("looked for");
+        copy(&program, &root.join(at));
+        for library in libraries(&program) {
+            copy(&library, &root.join(library.strip_prefix("/").expect("absolute")));
+        }
+    }
+    for name in APPLETS {
+        symlink("busybox", root.join("bin").join(name)).expect("a link");
+    }
+    copy(&kernel.program, &root.join("bin/passthru"));
+    kernel.put_modules(root);
+    let init = root.join("init");
+    fs::write(&init, INIT).expect("written");
+    fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let script = "cd \"$1\" && find . | cpio --quiet -o -H newc -R 0:0 >\"$2\"";
+    run(Command::new("sh").args(["-c", script, "pack"]).arg(root).arg(to));
+}
+
+/// Absolute paths in what ldd prints.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let listed = run(Command::new("ldd").arg(program));
+    listed.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
