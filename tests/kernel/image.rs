@@ -92,6 +92,11 @@ pub fn write(kernel: &Kernel, host: Option<&Path>, to: &Path) {
     let init = root.join("init");
     fs::write(&init, INIT).expect("written");
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).expect("a mode");
+    pack(root, to);
+}
+
+/// Writes a directory as an image, without compression.
+pub fn pack(root: &Path, to: &Path) {
     let script = "cd \"$1\" && find . | cpio --quiet -o -H newc -R 0:0 >\"$2\"";
     run(Command::new("sh").args(["-c", script, "pack"]).arg(root).arg(to));
 }

@@ -9,10 +9,12 @@
     dead_code
 )]
 
+mod binding;
 mod groups;
 mod guest;
 #[path = "../cli/harness.rs"]
 mod harness;
+mod host;
 mod image;
 mod kernel;
 #[path = "../cli/tools/debian/packages.rs"]
