@@ -5,7 +5,7 @@
 use super::guest::{Said, Topology, boot, kernel_or_skip};
 
 fn look(topology: Topology) -> Option<Said> {
-    let kernel = kernel_or_skip("groups of an emulated machine")?;
+    let kernel = kernel_or_skip()?;
     Some(boot(kernel, topology, None, ""))
 }
 
@@ -94,7 +94,7 @@ fn without_an_iommu_there_are_no_groups() {
 
 #[test]
 fn an_iommu_that_the_command_line_switches_off_is_named() {
-    let Some(kernel) = kernel_or_skip("an IOMMU that is switched off") else { return };
+    let Some(kernel) = kernel_or_skip() else { return };
     let said = boot(kernel, Topology::Intel, None, "intel_iommu=off");
     assert_eq!(said.json("inspect")["iommu"]["enabled"], false);
     raises(&said, "iommu-off-argument");

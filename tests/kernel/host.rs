@@ -55,13 +55,15 @@ impl Host {
 
     fn update_grub(&self, kernel: &Kernel) {
         let release = &kernel.release;
-        let entry = |id: &str, words: &str| {
+        let section = |script: &str, id: &str, words: &str| {
             format!(
-                "menuentry '{id}' --id '{id}' {{\n\tlinux /boot/vmlinuz-{release} root=/dev/sda1 \
-                 ro quiet {words}\n\tinitrd /boot/initrd.img-{release}\n}}\n"
+                "### BEGIN /etc/grub.d/{script} ###\nmenuentry '{id}' --id '{id}' {{\n\
+                 \tlinux /boot/vmlinuz-{release} root=/dev/sda1 ro quiet {words}\n\
+                 \tinitrd /boot/initrd.img-{release}\n}}\n### END /etc/grub.d/{script} ###\n"
             )
         };
-        let text = entry("gnulinux-simple", &self.words()) + &entry("passthru-stock", "");
+        let stock = section("42_passthru", "passthru-stock", "");
+        let text = section("10_linux", "gnulinux-simple", &self.words()) + &stock;
         fs::write(self.machine.at("boot/grub/grub.cfg"), text).expect("written");
     }
 

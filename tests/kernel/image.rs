@@ -49,7 +49,7 @@ while read -r module rest; do
     case $module in '' | '#'*) ;; *) modprobe -q "$module" ;; esac
 done </etc/initramfs-tools/modules
 say drivers drivers
-say nodes ls /dev/vfio
+say nodes ls -1 /dev/vfio
 say inspect passthru --json inspect
 say check passthru --json check $gpu
 if [ -d /var/lib/passthru ]; then say verify passthru --json verify; fi
