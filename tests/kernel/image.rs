@@ -51,7 +51,7 @@ done </etc/initramfs-tools/modules
 say drivers drivers
 say nodes ls -1 /dev/vfio
 say inspect passthru --json inspect
-say check passthru --json check $gpu
+say check passthru --json check
 if [ -d /var/lib/passthru ]; then say verify passthru --json verify; fi
 say log dmesg
 echo @done
