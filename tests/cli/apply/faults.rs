@@ -197,6 +197,37 @@ fn a_disk_that_stays_full_is_recovered_from_later() {
     assert!(stuck > 0, "some of these could not be taken back at once");
 }
 
+/// Whenever somebody asks it to stop, everything is taken back at once.
+#[test]
+fn a_signal_between_effects_takes_everything_back() {
+    if find("strace").is_none() || find("taskset").is_none() {
+        return skipped("signals between effects", "strace or taskset is not installed");
+    }
+    let machine = Machine::new("z490-arch");
+    let before = machine.everything();
+    let all = match cuts(&machine, &["apply", "--yes"]) {
+        Ok(all) => all,
+        Err(reason) => {
+            let reason = format!("strace may not trace here: {}", reason.trim());
+            return skipped("signals between effects", &reason);
+        }
+    };
+    done(&machine, &["undo", "--yes"]);
+    let renames = all.iter().filter(|cut| cut.call == "renameat").count();
+    assert!(renames > 10, "{renames}");
+    for number in 1..=renames {
+        std::fs::remove_dir_all(machine.at("var/lib/passthru")).expect("removed");
+        let inject = format!("inject=renameat:signal=SIGTERM:when={number}");
+        let options = ["-o", "/dev/null", "-e", "trace=renameat", "-e", &inject];
+        let (code, said) = traced(&machine, &options, &["apply", "--yes"]).expect("strace");
+        let said = format!("rename {number}: {}{}", said.stdout, said.stderr);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("stopped by SIGTERM"), "{said}");
+        assert_eq!(differing(&before, &machine.everything()), [""; 0], "{said}");
+        assert_eq!(last_state(&machine), "rolled-back", "{said}");
+    }
+}
+
 /// Outside its own state directory it makes just the calls that the plan needs.
 #[test]
 fn what_is_written_is_what_was_planned() {
