@@ -196,7 +196,15 @@ impl Look<'_> {
                     paths.insert(inside.to_owned());
                 }
                 Some((start, end)) => {
-                    let names = self.root.list(dir).into_present().unwrap_or_default();
+                    let names = match self.root.list(dir) {
+                        Observed::Present(names) => names,
+                        Observed::Absent => Vec::new(),
+                        Observed::Unreadable(reason) => {
+                            let text = format!("/{dir} cannot be listed: {reason}");
+                            self.problem(text, "What is written there could not be kept before.");
+                            continue;
+                        }
+                    };
                     let fits = |name: &&String| {
                         name.len() >= start.len() + end.len()
                             && name.starts_with(start)
