@@ -32,7 +32,8 @@ pub struct WriteError {
 }
 
 impl WriteError {
-    fn new(doing: &'static str, path: &str, source: impl Into<std::io::Error>) -> Self {
+    /// What was being done, on which path inside the root, and why it failed.
+    pub fn new(doing: &'static str, path: &str, source: impl Into<std::io::Error>) -> Self {
         Self { doing, path: path.to_owned(), source: source.into() }
     }
 

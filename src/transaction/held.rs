@@ -91,10 +91,11 @@ impl Held<'_> {
                 })?;
             }
             self.keep_outputs(&mut record)?;
-            let text = serde_json::to_string_pretty(&record).unwrap_or_default() + "\n";
-            disk.put_with(&format!("{dir}/record.json"), 0o644, |file| {
-                std::io::Write::write_all(file, text.as_bytes())
-            })?;
+            let path = format!("{dir}/record.json");
+            let text = serde_json::to_string_pretty(&record)
+                .map_err(|error| WriteError::new("write", &path, error))?
+                + "\n";
+            disk.put_with(&path, 0o644, |file| std::io::Write::write_all(file, text.as_bytes()))?;
             self.note(record.id, Event::Begun)
         })();
         match kept {
@@ -129,8 +130,10 @@ impl Held<'_> {
     /// It may not be on the disk.
     pub fn note(&self, id: TransactionId, event: Event) -> Result<(), WriteError> {
         let entry = Entry { at: now(), event };
-        let line = serde_json::to_string(&entry).unwrap_or_default();
-        self.store.disk().append_line(&format!("{DIR}/{id}/journal.jsonl"), &line)
+        let path = format!("{DIR}/{id}/journal.jsonl");
+        let line = serde_json::to_string(&entry)
+            .map_err(|error| WriteError::new("write", &path, error))?;
+        self.store.disk().append_line(&path, &line)
     }
 
     /// The number of the next transaction.
