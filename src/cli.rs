@@ -28,6 +28,7 @@ pub enum Verb {
     Plan(commands::plan::Args),
     Apply(commands::apply::Args),
     Verify(commands::verify::Args),
+    Promote(commands::promote::Args),
     Undo(commands::undo::Args),
     Log(commands::log::Args),
     Recover(commands::recover::Args),

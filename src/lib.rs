@@ -49,6 +49,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Plan(args) => commands::plan::run(args, &cli.global, &ui),
         Verb::Apply(args) => commands::apply::run(args, &cli.global, &ui),
         Verb::Verify(args) => commands::verify::run(args, &cli.global, &ui),
+        Verb::Promote(args) => commands::promote::run(args, &cli.global, &ui),
         Verb::Undo(args) => commands::undo::run(args, &cli.global, &ui),
         Verb::Log(args) => commands::log::run(args, &cli.global, &ui),
         Verb::Recover(args) => commands::recover::run(args, &cli.global, &ui),

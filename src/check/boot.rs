@@ -4,7 +4,7 @@ use super::case::Case;
 use super::finding::{Evidence, Found};
 use crate::config::assignments::Assignments;
 use crate::host::Host;
-use crate::host::boot::{BootloaderKind, ESP_DIRS, GRUB_STOCK_ENTRIES};
+use crate::host::boot::{BootloaderKind, ESP_DIRS, GRUB_ENTRIES};
 use crate::host::parameters::grub_without_recovery;
 
 fn clues(host: &Host) -> Vec<Evidence> {
@@ -236,7 +236,7 @@ pub fn boot_space_low(case: &Case<'_>) -> Vec<Found> {
 /// `grub-no-recovery`: GRUB makes no recovery entry.
 pub fn grub_no_recovery(case: &Case<'_>) -> Vec<Found> {
     let host = case.host;
-    if host.bootloader.kind != BootloaderKind::Grub || host.files.has(GRUB_STOCK_ENTRIES) {
+    if host.bootloader.kind != BootloaderKind::Grub || host.files.has(GRUB_ENTRIES) {
         return Vec::new();
     }
     let Some((path, found)) = grub_without_recovery(host) else {

@@ -8,6 +8,16 @@ use crate::host::gpu::{Gpu, Role};
 use crate::host::parameters::Configured;
 use crate::host::pci::PciDevice;
 
+/// How a new configuration comes into effect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rollout {
+    /// In an entry of its own that is started once, where the loader can do that.
+    #[default]
+    Trial,
+    /// In the normal entries.
+    Standing,
+}
+
 /// What the user asks for.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
@@ -22,6 +32,8 @@ pub struct Desired {
     pub ignore_msrs: bool,
     /// Codes of blockers that the user lifts.
     pub allow: Vec<String>,
+    /// On trial, or at once.
+    pub rollout: Rollout,
 }
 
 /// A host, what is wanted of it, and what follows at once from both.

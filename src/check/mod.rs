@@ -18,7 +18,7 @@ mod report;
 mod select;
 
 pub use boot::by_hand as bootloader_by_hand;
-pub use case::{Case, Desired, IdsIn};
+pub use case::{Case, Desired, IdsIn, Rollout};
 pub use finding::{Evidence, Finding, RemedyKind, Severity};
 pub use initramfs::preset_naming_a_config;
 pub use report::{Report, Verdict, run};
@@ -87,6 +87,7 @@ checks! {
     "boot-space-low" => boot::boot_space_low,
     "bls-ignores-default-grub" => parameters::bls_ignores_default_grub,
     "grub-no-recovery" => boot::grub_no_recovery,
+    "on-trial" => parameters::on_trial_now,
     "parameter-not-active" => parameters::parameter_not_active,
     "parameter-not-configured" => parameters::parameter_not_configured,
     "parameter-misspelt" => parameters::parameter_misspelt,

@@ -76,6 +76,7 @@ pages![
     "numa-locality",
     "nvswitch-fabric",
     "old-kernel",
+    "on-trial",
     "only-gpu",
     "parameter-misspelt",
     "parameter-not-active",

@@ -5,6 +5,7 @@ use super::finding::{Evidence, Found};
 use crate::config::assignments::Assignments;
 use crate::config::cmdline::Parameter;
 use crate::host::boot::BootloaderKind;
+use crate::host::once::on_trial;
 
 /// Parameters that have to do with passthrough.
 fn is_ours(parameter: &Parameter<'_>) -> bool {
@@ -81,8 +82,12 @@ pub fn parameter_not_configured(case: &Case<'_>) -> Vec<Found> {
     {
         return Vec::new();
     }
-    let extra =
-        case.active.parameters().filter(|p| is_ours(p) && !case.configured.contains_word(p.word));
+    let (_, tried) = on_trial(case.host).unwrap_or_default();
+    let extra = case.active.parameters().filter(|p| {
+        is_ours(p)
+            && !case.configured.contains_word(p.word)
+            && !tried.iter().any(|word| word == p.word)
+    });
     let found = extra.map(|parameter| {
         let place = case.configured.sources.first().map(|source| source.path.clone()).unwrap_or_default();
         Found::warning(format!("The running kernel got `{}`, but the boot loader's configuration does not have it.", parameter.word), Evidence::new("proc/cmdline", parameter.word))
@@ -90,6 +95,38 @@ pub fn parameter_not_configured(case: &Case<'_>) -> Vec<Found> {
             .manual("It was typed at the boot menu, or another file sets it; with the next boot it may be gone.")
     });
     found.collect()
+}
+
+/// `on-trial`: A configuration is on trial, and the default entry is as before.
+pub fn on_trial_now(case: &Case<'_>) -> Vec<Found> {
+    let Some((path, words)) = on_trial(case.host) else { return Vec::new() };
+    let new: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !case.configured.contains_word(word))
+        .collect();
+    let started = !new.is_empty() && new.iter().all(|word| case.active.contains_word(word));
+    let (boot, next) = if started {
+        (
+            "This boot was started from it.",
+            "`passthru verify` says whether everything holds, and `passthru promote` makes it the default then.",
+        )
+    } else {
+        (
+            "This boot was started from another entry.",
+            "`passthru verify` says what became of the trial, and `passthru apply` selects the entry for the next boot once more.",
+        )
+    };
+    vec![
+        Found::note(
+            format!(
+                "`{}` stands in an entry of its own, which is on trial; the default entry is as before. {boot}",
+                new.join(" ")
+            ),
+            Evidence::new(path, new.join(" ")),
+        )
+        .manual(next),
+    ]
 }
 
 /// Words that are often mistyped, with the exact spelling.

@@ -15,8 +15,9 @@ use crate::error::Error;
 use crate::plan::Plan;
 use crate::plan::artefacts::Artefacts;
 use crate::sys::read_at_most;
-use crate::transaction::{Aim, Aims, Draft};
+use crate::transaction::{Aim, Aims, Draft, Held, Record, Selection, Transaction, on_trial};
 use crate::ui::Ui;
+use crate::verify::Stage;
 
 /// Carry out the plan: shows it, asks, and takes everything back if a step fails
 ///
@@ -28,8 +29,11 @@ pub struct Args {
     #[command(flatten)]
     wish: Wish,
     /// Carry out this plan, which `plan --out` wrote, if the machine is still as it was then
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpu", "ids_in", "ignore_msrs", "allow"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["gpu", "ids_in", "ignore_msrs", "allow", "no_trial"])]
     plan: Option<PathBuf>,
+    /// Make the entry on trial the default by itself, once its boot is up and everything holds
+    #[arg(long, conflicts_with = "no_trial")]
+    auto_promote: bool,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -57,15 +61,27 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
             return Ok(Answer::No);
         }
     };
-    let aims = aims(&case, &plan);
+    let all = held.as_ref().map(|held| held.begun()).transpose()?.unwrap_or_default();
+    let tried = on_trial(&all).map(|transaction| &transaction.record);
+    let mut aims = aims(&case, &plan);
+    if let Some(tried) = tried {
+        aims = super::promote::after_trial(aims, tried);
+    }
     let document = PlanDocument::of(&case, &report, plan.clone());
     if let Some(reviewed) = &reviewed {
         reviewed.agrees_with(&document)?;
     }
     if plan.is_empty() {
+        if let (Some(held), Some(tried), Some(_)) = (&held, on_trial(&all), &plan.trial) {
+            return try_again(&session, held, tried, &document, (global, ui));
+        }
         return finish(&ApplyDocument::nothing(&document), global, ui);
     }
-    let draft = Draft::of(&plan, &document.name, aims);
+    let mut draft = Draft::of(&plan, &document.name, aims);
+    match &mut draft.selection {
+        Some(Selection::Select { promote, .. }) => *promote = args.auto_promote,
+        selection => *selection = tried.and_then(Record::selection_reversed),
+    }
     if !global.json {
         ui.answer(&crate::ui::plan::render(&document, ui.page()))?;
     }
@@ -74,6 +90,24 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     }
     let (record, done) = session.carry_out(held, &draft, &host)?;
     finish(&ApplyDocument::of(&record, &done, plan.reboot), global, ui)
+}
+
+/// Everything is there for a trial already: the entry is selected once more, unless this is the
+/// boot that it started.
+fn try_again(
+    session: &Session<'_>,
+    held: &Held<'_>,
+    tried: &Transaction,
+    document: &PlanDocument,
+    (global, ui): (&Global, &Ui),
+) -> Result<Answer, Error> {
+    let judged = super::verify::judge(tried, &session.root, &session.host())?;
+    let stage = judged.trial.as_ref().map(|trial| trial.stage);
+    if session.root.is_live() && stage != Some(Stage::Running) && stage != Some(Stage::Selected) {
+        session.select_again(held, &tried.record)?;
+    }
+    let judged = super::verify::judge(tried, &session.root, &session.host())?;
+    finish(&ApplyDocument::on_trial(document, judged.trial.as_ref()), global, ui)
 }
 
 /// A plan that somebody reviewed. What is carried out is the plan that is made here; this one can
@@ -111,7 +145,7 @@ impl<'a> Reviewed<'a> {
 }
 
 /// What a plan is for, in both directions.
-fn aims(case: &crate::check::Case<'_>, plan: &Plan) -> Aims {
+pub fn aims(case: &crate::check::Case<'_>, plan: &Plan) -> Aims {
     let artefacts = Artefacts::of(case.host, plan);
     Aims {
         kernel_parameters: plan.kernel_parameters.clone(),

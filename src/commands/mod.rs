@@ -8,6 +8,7 @@ mod global;
 pub mod inspect;
 pub mod log;
 pub mod plan;
+pub mod promote;
 pub mod recover;
 mod session;
 pub mod undo;

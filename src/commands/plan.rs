@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::check::{could_look, judge, show};
 use super::wish::Asked;
 use super::{Answer, Global};
-use crate::check::{Desired, IdsIn};
+use crate::check::{Desired, IdsIn, Rollout};
 use crate::document::{CheckDocument, PlanDocument};
 use crate::error::Error;
 use crate::host::Host;
@@ -32,6 +32,11 @@ pub struct Wish {
     /// Go on in spite of this blocker; may be repeated
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
+    /// Put it into the normal boot entries at once. Otherwise it is tried first, where the boot
+    /// loader can start an entry once: in an entry of its own, which `passthru promote` makes
+    /// the default
+    #[arg(long)]
+    no_trial: bool,
 }
 
 /// Show exactly what would change: why, the diff of every file, the commands, what will hold
@@ -67,6 +72,7 @@ impl Wish {
             }),
             ignore_msrs: self.ignore_msrs,
             allow: self.allow.clone(),
+            rollout: if self.no_trial { Rollout::Standing } else { Rollout::Trial },
         }
         .on(host)
     }

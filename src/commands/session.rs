@@ -15,6 +15,9 @@ use crate::transaction::{
 };
 use crate::ui::Ui;
 
+/// Seconds that a program may take unless asked otherwise.
+pub const DEADLINE: u64 = 3600;
+
 /// Options of every verb that runs programs.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -22,7 +25,7 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// Stop a program that is not done after so many seconds, and take everything back
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600,
+    #[arg(long, value_name = "SECONDS", default_value_t = DEADLINE,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub deadline: u64,
 }
@@ -139,6 +142,16 @@ impl<'a> Session<'a> {
         let engine = self.engine(&held, &stop, &say);
         let done = engine.carry_out(&record).map_err(|failure| explain(&record, *failure))?;
         Ok((record, done))
+    }
+
+    /// Has the boot loader start the entry on trial once more.
+    ///
+    /// # Errors
+    /// The program failed, or the loader was not told.
+    pub fn select_again(&self, held: &Held<'_>, record: &Record) -> Result<(), Error> {
+        let stop = StopRequest::default();
+        let say = |text: &str| self.ui.status(text);
+        self.engine(held, &stop, &say).select(record)
     }
 
     /// The machine as it is now.

@@ -1,15 +1,17 @@
 //! `verify`: after the reboot, does everything hold.
 
+use super::session::Session;
 use super::{Answer, Global};
 use crate::document::VerifyDocument;
 use crate::error::Error;
 use crate::host::rom::Probe;
 use crate::host::{Host, booted};
 use crate::proof::read_back;
+use crate::sys::Sysroot;
 use crate::sys::writer::Writer;
-use crate::transaction::{State, Store, Transaction};
+use crate::transaction::{Selection, State, Store, Transaction, on_trial};
 use crate::ui::Ui;
-use crate::verify::{Report, Verdict, evaluate};
+use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate};
 
 /// Say after the reboot whether the last transaction took effect, and why not where it did not
 ///
@@ -17,13 +19,18 @@ use crate::verify::{Report, Verdict, evaluate};
 /// groups can be opened. Exit code 0: all of it holds; 1: something does not, or the machine was
 /// not rebooted yet.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// What passthru-verify.service runs: write down what came of a trial boot, so that a later
+    /// boot can tell, and promote it if `apply --auto-promote` asked for that
+    #[arg(long)]
+    after_boot: bool,
+}
 
 /// Judges the last transaction.
 ///
 /// # Errors
 /// There is none, or it cannot be read.
-pub fn run(_args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
+pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     if root.tree().is_some() {
         return Err(Error::new("a recorded machine has no transactions"));
@@ -40,30 +47,99 @@ pub fn run(_args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         ui.status("A later transaction is unfinished: `passthru recover` takes it back.");
     }
     let host = Host::read(&root, Probe::No);
-    super::check::could_look(&host)?;
-    let mut facts = booted::read(&root, &host);
-    let aim = &last.record.aims.done;
-    let judge = |facts: &booted::Facts| -> Result<Report, Error> {
-        evaluate(&aim.expectations, &last.record.then, &host, facts)
-            .ok_or_else(|| Error::new(format!("transaction {} expects nothing", last.record.id)))
-    };
-    let mut report = judge(&facts)?;
-    if report.verdict() == Verdict::Unmet {
-        // Opening images takes seconds: it is done where they may be the cause.
-        let problems = read_back(&root, &host, &aim.artefacts).problems;
-        facts.artefact_problems =
-            problems.into_iter().map(|problem| (problem.path, problem.text)).collect();
-        report = judge(&facts)?;
-    }
-    let document = VerifyDocument::of(last.record.id, &report, &facts);
+    let judged = judge(last, &root, &host)?;
+    let document = judged.document();
     if global.json {
         ui.json(&document)?;
     } else {
         ui.answer(&crate::ui::verify::render(&document, ui.page()))?;
     }
+    if args.after_boot {
+        after_boot(&judged, global, ui)?;
+    }
     Ok(if document.verdict == Verdict::Met { Answer::Yes } else { Answer::No })
 }
 
-fn last_applied(all: &[Transaction]) -> Option<&Transaction> {
+/// A transaction that was looked at after a boot.
+pub struct Judged<'a> {
+    /// Which one.
+    pub transaction: &'a Transaction,
+    /// What came of it.
+    pub report: Report,
+    /// What was read beside the host.
+    pub facts: booted::Facts,
+    /// What became of the entry on trial.
+    pub trial: Option<OnTrial>,
+}
+
+impl Judged<'_> {
+    /// As the document has it.
+    pub fn document(&self) -> VerifyDocument {
+        let id = self.transaction.record.id;
+        VerifyDocument::of(id, &self.report, &self.facts, self.trial.as_ref())
+    }
+
+    /// This boot was started from the entry on trial.
+    pub fn is_trial_boot(&self) -> bool {
+        self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Running)
+    }
+}
+
+/// Looks whether everything holds that a transaction is for.
+///
+/// # Errors
+/// Too little of the machine can be read.
+pub fn judge<'a>(
+    transaction: &'a Transaction,
+    root: &Sysroot,
+    host: &Host,
+) -> Result<Judged<'a>, Error> {
+    super::check::could_look(host)?;
+    let Transaction { record, journal } = transaction;
+    let mut facts = booted::read(root, host);
+    let aim = &record.aims.done;
+    let told = Told {
+        selected_at: journal.selected_at(),
+        judged: journal.judged().map(|(at, _, verdict)| (at, verdict)),
+    };
+    let trial = record.trial().map(|trial| {
+        let selected = trial.once.selected(root);
+        OnTrial::new(trial, &aim.expectations, &record.then, (host, &facts), &selected, told)
+    });
+    let look = |facts: &booted::Facts| -> Result<Report, Error> {
+        evaluate(&aim.expectations, &record.then, host, facts, trial.as_ref())
+            .ok_or_else(|| Error::new(format!("transaction {} expects nothing", record.id)))
+    };
+    let mut report = look(&facts)?;
+    if report.verdict() == Verdict::Unmet {
+        // Opening images takes seconds: it is done where they may be the cause.
+        let problems = read_back(root, host, &aim.artefacts).problems;
+        facts.artefact_problems =
+            problems.into_iter().map(|problem| (problem.path, problem.text)).collect();
+        report = look(&facts)?;
+    }
+    Ok(Judged { transaction, report, facts, trial })
+}
+
+/// Writes down what came of a trial boot; promotes it where that was asked for.
+fn after_boot(judged: &Judged<'_>, global: &Global, ui: &Ui) -> Result<(), Error> {
+    let Some(boot_id) = judged.facts.boot_id.present().filter(|_| judged.is_trial_boot()) else {
+        return Ok(());
+    };
+    let record = &judged.transaction.record;
+    let verdict = judged.report.verdict();
+    let session = Session::open(global, ui, super::session::DEADLINE)?;
+    let Some(held) = session.resume()? else { return Ok(()) };
+    held.note_judged(record.id, boot_id, verdict)?;
+    let promotes = matches!(&record.selection, Some(Selection::Select { promote: true, .. }));
+    let is_last = on_trial(&held.begun()?).is_some_and(|last| last.record.id == record.id);
+    if promotes && is_last && verdict == Verdict::Met {
+        super::promote::carry_out(&session, held, &judged.transaction.record, global, ui)?;
+    }
+    Ok(())
+}
+
+/// The last transaction whose effects are done.
+pub fn last_applied(all: &[Transaction]) -> Option<&Transaction> {
     all.iter().rev().find(|transaction| transaction.journal.state() == State::Applied)
 }

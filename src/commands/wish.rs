@@ -1,6 +1,6 @@
 //! What is wanted: from the command line, and from /etc/passthru.toml where no card is named.
 
-use crate::check::{Desired, IdsIn, pages};
+use crate::check::{Desired, IdsIn, Rollout, pages};
 use crate::error::Error;
 use crate::host::intent::{INTENT, Intent, read};
 use crate::host::{Host, Observed};
@@ -16,6 +16,8 @@ pub struct Asked {
     pub ignore_msrs: bool,
     /// Codes of blockers that the user lifts.
     pub allow: Vec<String>,
+    /// On trial, or at once.
+    pub rollout: Rollout,
 }
 
 impl Asked {
@@ -31,6 +33,7 @@ impl Asked {
             ids_in: self.ids_in.unwrap_or_default(),
             ignore_msrs: self.ignore_msrs,
             allow: self.allow,
+            rollout: self.rollout,
         };
         if let Some(known) = known {
             desired.gpu = Some(known.gpu);

@@ -8,7 +8,7 @@ mod order;
 mod version;
 
 pub use loader::LoaderConf;
-pub use order::{Listed, fallback_name, split_counter};
+pub use order::{Listed, name_beside, split_counter};
 
 use std::ops::Range;
 

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
+use super::verify::OnTrialDocument;
 use super::{PlanDocument, Schema};
 use crate::plan::{ChangeKind, FileChange, FileState};
-use crate::transaction::{Conflict, Done, Kind, Record, Saved, ThreeWay, TransactionId, Undo};
+use crate::transaction::{Conflict, Done, Record, Saved, ThreeWay, TransactionId, Undo};
+use crate::verify::{OnTrial, Stage};
 
 /// What came of an `apply` or an `undo`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +18,10 @@ pub struct ApplyDocument {
     pub transaction: Option<TransactionId>,
     /// The transaction that it took back.
     pub undoes: Option<TransactionId>,
+    /// The transaction whose entry on trial became the default.
+    pub promotes: Option<TransactionId>,
+    /// The entry that is on trial since then, or still is.
+    pub trial: Option<OnTrialDocument>,
     /// Files that changed, as absolute paths.
     pub changed: Vec<String>,
     /// Programs that ran, in order.
@@ -41,6 +47,8 @@ impl ApplyDocument {
             schema: Schema { name: "apply", version: 1 },
             transaction: None,
             undoes: None,
+            promotes: None,
+            trial: None,
             changed: Vec::new(),
             ran: Vec::new(),
             to_run: Vec::new(),
@@ -55,18 +63,28 @@ impl ApplyDocument {
         Self { reboot: plan.reboot, ..Self::empty() }
     }
 
+    /// The machine has the entry on trial already.
+    pub fn on_trial(plan: &PlanDocument, trial: Option<&OnTrial>) -> Self {
+        Self { trial: trial.map(OnTrialDocument::of), ..Self::nothing(plan) }
+    }
+
     /// A transaction was carried out.
     pub fn of(record: &Record, done: &Done, reboot: bool) -> Self {
-        let undoes = match record.kind {
-            Kind::Apply => None,
-            Kind::Undo { of } => Some(of),
-        };
+        let selected = record.trial().map(|trial| OnTrialDocument {
+            entry: trial.entry.clone(),
+            stage: if done.to_run.is_empty() { Stage::Selected } else { Stage::Unselected },
+            text: None,
+        });
         let commands = record.commands.iter().filter(|_| done.to_run.is_empty());
+        let selecting = record.trial().filter(|_| done.to_run.is_empty());
+        let selecting = selecting.map(|trial| trial.select().argv);
         Self {
             transaction: Some(record.id),
-            undoes,
+            undoes: record.kind.undoes(),
+            promotes: record.kind.promotes(),
+            trial: selected,
             changed: record.changes.iter().map(|change| change.path.clone()).collect(),
-            ran: commands.map(|command| command.argv.clone()).collect(),
+            ran: commands.map(|command| command.argv.clone()).chain(selecting).collect(),
             to_run: done.to_run.clone(),
             read_back: done.looked.clone(),
             reboot,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Schema;
 use super::apply::Diff;
 use crate::transaction::{
-    Damaged, Kind, Record, State, TakenBack, Transaction, TransactionId, undone_by,
+    Damaged, Record, State, TakenBack, Transaction, TransactionId, undone_by,
 };
 
 /// What was left unfinished, and is no more.
@@ -65,6 +65,10 @@ pub struct Logged {
     pub begun: String,
     /// The transaction that it takes back.
     pub undoes: Option<TransactionId>,
+    /// The transaction whose entry on trial became the default.
+    pub promotes: Option<TransactionId>,
+    /// The entry that it put on trial.
+    pub trial: Option<String>,
     /// Display function of the card.
     pub gpu: crate::host::pci::PciAddress,
     /// Its name.
@@ -116,10 +120,9 @@ fn logged(transaction: &Transaction, undone_by: Option<TransactionId>) -> Logged
     Logged {
         transaction: record.id,
         begun: record.begun.clone(),
-        undoes: match record.kind {
-            Kind::Apply => None,
-            Kind::Undo { of } => Some(of),
-        },
+        undoes: record.kind.undoes(),
+        promotes: record.kind.promotes(),
+        trial: record.trial().map(|trial| trial.entry.clone()),
         gpu: record.gpu,
         name: record.name.clone(),
         state: journal.state(),

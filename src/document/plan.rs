@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::Schema;
-use crate::check::{Case, IdsIn, Report};
+use crate::check::{Case, IdsIn, Report, Rollout};
 use crate::host::pci::PciAddress;
 use crate::plan::{
     Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan, Stage,
+    Trial,
 };
 
 /// The whole answer, complete enough to be carried out later.
@@ -27,6 +28,8 @@ pub struct PlanDocument {
     pub binding: Binding,
     /// Words that change on the kernel command line.
     pub kernel_parameters: ParameterChange,
+    /// The entry that has these words until `promote`; `null` where the normal entries get them.
+    pub trial: Option<Trial>,
     /// Files, in path order.
     pub changes: Vec<Change>,
     /// Programs to run after the files, in order.
@@ -55,6 +58,8 @@ pub struct Wish {
     pub ignore_msrs: bool,
     /// Codes of blockers that the user lifts, sorted.
     pub allow: Vec<String>,
+    /// Try it first, where the boot loader can start an entry once.
+    pub trial: bool,
 }
 
 /// A change to one file.
@@ -94,12 +99,25 @@ fn wish(case: &Case<'_>, gpu: PciAddress) -> Wish {
     let mut allow = desired.allow.clone();
     allow.sort();
     allow.dedup();
-    Wish { gpu, ids_in: desired.ids_in, ignore_msrs: desired.ignore_msrs, allow }
+    Wish {
+        gpu,
+        ids_in: desired.ids_in,
+        ignore_msrs: desired.ignore_msrs,
+        allow,
+        trial: desired.rollout == Rollout::Trial,
+    }
 }
 
 /// What the reader of a plan would otherwise wonder about.
-fn remarks(case: &Case<'_>, method: Method, report: &Report) -> Vec<String> {
+fn remarks(case: &Case<'_>, plan: &Plan, report: &Report) -> Vec<String> {
+    let method = plan.binding.method;
     let mut remarks = Vec::new();
+    if let Some(reason) = plan.no_trial.as_ref().filter(|_| !plan.is_empty()) {
+        remarks.push(format!(
+            "This cannot be tried in one boot first: {reason}. An entry that starts the machine as it was stays in the \
+             boot menu instead."
+        ));
+    }
     if case.desired.ids_in == IdsIn::Modprobe && method == Method::Address {
         remarks.push(
             "No list of ids, in modprobe.d or elsewhere, can name this card without another device: it is selected \
@@ -121,6 +139,10 @@ impl PlanDocument {
     /// Builds the answer.
     pub fn of(case: &Case<'_>, report: &Report, plan: Plan) -> Self {
         let plan_is_empty = plan.is_empty();
+        let remarks = remarks(case, &plan, report);
+        // The last one: it makes the next boot start what all others prepare.
+        let select = plan.trial.as_ref().filter(|_| !plan_is_empty).map(Trial::select);
+        let commands = plan.commands.into_iter().chain(select).collect();
         let changes = plan.changes.into_iter().map(|change| Change {
             kind: change.kind(),
             diff: change.diff(),
@@ -142,12 +164,13 @@ impl PlanDocument {
             name: case.display().map(|display| case.host.named(display)).unwrap_or_default(),
             functions: plan.functions,
             drift: (!plan_is_empty).then(|| crate::plan::drift(case)).flatten(),
-            remarks: remarks(case, plan.binding.method, report),
+            remarks,
+            trial: plan.trial,
             binding: plan.binding,
             kernel_parameters: plan.kernel_parameters,
             why: why.collect(),
             changes,
-            commands: plan.commands,
+            commands,
             expectations: plan.expectations,
             reboot: plan.reboot,
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::plan::PlanDocument;
-use crate::check::{Desired, IdsIn, pages};
+use crate::check::{Desired, IdsIn, Rollout, pages};
 use crate::host::pci::PciAddress;
 use crate::plan::may_change;
 
@@ -94,6 +94,10 @@ pub fn wish(reviewed: &Value) -> Result<Desired, Difference> {
             .and_then(Value::as_bool)
             .ok_or_else(|| wrong("ignore_msrs"))?,
         allow: allow.iter().map(known).collect::<Result<_, _>>()?,
+        rollout: match wish.get("trial").and_then(Value::as_bool).ok_or_else(|| wrong("trial"))? {
+            true => Rollout::Trial,
+            false => Rollout::Standing,
+        },
     })
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Schema, Unreadable};
 use crate::check::Evidence;
 use crate::host::booted::{BOOT_ID, Facts};
-use crate::verify::{Outcome, Reboot, Report, Verdict};
+use crate::verify::{OnTrial, Outcome, Reboot, Report, Stage, Verdict};
 
 /// The whole answer.
 #[derive(Debug, Clone, Serialize)]
@@ -19,12 +19,37 @@ pub struct VerifyDocument {
     pub verdict: Verdict,
     /// The kernel's id of this boot.
     pub boot_id: Option<String>,
+    /// The entry that was selected for one boot, and what became of it.
+    pub trial: Option<OnTrialDocument>,
     /// Never empty; in the order of the plan.
     pub expectations: Vec<Expected>,
     /// What bears on all of them.
     pub remarks: Vec<String>,
     /// What could not be read.
     pub unreadable: Vec<Unreadable>,
+}
+
+/// An entry that is started once before it becomes the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct OnTrialDocument {
+    /// What the boot loader calls it.
+    pub entry: String,
+    /// How far it came.
+    pub stage: Stage,
+    /// The same in words, with what to do next.
+    pub text: Option<String>,
+}
+
+impl OnTrialDocument {
+    /// Builds it.
+    pub fn of(trial: &OnTrial) -> Self {
+        Self {
+            entry: trial.trial.entry.clone(),
+            stage: trial.stage,
+            text: Some(format!("{} {}", trial.text(), trial.hint())),
+        }
+    }
 }
 
 /// One expectation, judged.
@@ -47,7 +72,7 @@ pub struct Expected {
 
 impl VerifyDocument {
     /// Builds the answer.
-    pub fn of(transaction: u32, report: &Report, facts: &Facts) -> Self {
+    pub fn of(transaction: u32, report: &Report, facts: &Facts, trial: Option<&OnTrial>) -> Self {
         let remark = match report.reboot() {
             Reboot::Done | Reboot::NotYet => None,
             Reboot::Unknown(reason) => Some(format!(
@@ -67,6 +92,7 @@ impl VerifyDocument {
             transaction,
             verdict: report.verdict(),
             boot_id: facts.boot_id.present().cloned(),
+            trial: trial.map(OnTrialDocument::of),
             expectations: report.outcomes().iter().map(Expected::of).collect(),
             remarks: remark.into_iter().collect(),
             unreadable,
@@ -103,8 +129,8 @@ mod tests {
         let host = Host::read(&root, Probe::No);
         let facts = booted::read(&root, &host);
         let expected = [Expectation::IommuOn, Expectation::Parameter("quiet=yes".to_owned())];
-        let report = evaluate(&expected, &Then::default(), &host, &facts).unwrap();
-        let document = VerifyDocument::of(7, &report, &facts);
+        let report = evaluate(&expected, &Then::default(), &host, &facts, None).unwrap();
+        let document = VerifyDocument::of(7, &report, &facts, None);
         let json = serde_json::to_value(&document).unwrap();
         assert_eq!(json["schema"], serde_json::json!({"name": "verify", "version": 1}));
         assert_eq!((&json["transaction"], &json["verdict"]), (&7.into(), &"unmet".into()));

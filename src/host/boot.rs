@@ -95,7 +95,7 @@ pub const GRUB_CFGS: [&str; 2] = ["boot/grub/grub.cfg", "boot/grub2/grub.cfg"];
 
 /// A script of passthru's for grub-mkconfig. Its name sorts behind 40_custom and 41_custom, so
 /// that entries that are chosen by their number keep it.
-pub const GRUB_STOCK_ENTRIES: &str = "etc/grub.d/42_passthru";
+pub const GRUB_ENTRIES: &str = "etc/grub.d/42_passthru";
 
 /// Single files that decide or configure a loader.
 const FILES: [&str; 13] = [

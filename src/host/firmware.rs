@@ -9,7 +9,9 @@ pub const EFIVARS: &str = "sys/firmware/efi/efivars";
 const DMI: &str = "sys/class/dmi/id";
 const TABLES: &str = "sys/firmware/acpi/tables";
 /// Vendor GUID of the Boot Loader Interface.
-const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+pub const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// The one variable of the loader's that is a number and no text.
+const FEATURES: &str = "LoaderFeatures";
 /// Vendor GUID of the UEFI specification's own variables.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
@@ -79,6 +81,8 @@ pub struct EfiVariables {
     pub loader_info: Option<String>,
     /// Entry that the loader started.
     pub entry_selected: Option<String>,
+    /// What the loader can do, as bits.
+    pub loader_features: Option<u64>,
     /// A unified kernel image's stub ran.
     pub stub_info: Option<String>,
     /// File path of the firmware's boot entry that was used.
@@ -167,7 +171,14 @@ fn efi_variables(root: &Sysroot, names: &[String]) -> EfiVariables {
         let bytes = root.read(&format!("{EFIVARS}/{file}")).into_present()?;
         Some(utf16(bytes.get(4..)?)).filter(|text| !text.is_empty())
     };
+    let features = || {
+        let file = format!("{FEATURES}-{LOADER}");
+        names.contains(&file).then_some(())?;
+        let bytes = root.read(&format!("{EFIVARS}/{file}")).into_present()?;
+        Some(u64::from_le_bytes(*bytes.get(4..)?.first_chunk()?))
+    };
     EfiVariables {
+        loader_features: features(),
         loader_info: text("LoaderInfo"),
         entry_selected: text("LoaderEntrySelected"),
         stub_info: text("StubInfo"),
@@ -221,7 +232,7 @@ pub fn masked_variable(path: &str, bytes: &[u8], mask: impl FnOnce(&str) -> Stri
         let length = u16::try_from(file.len() + 4).unwrap_or(4).to_le_bytes();
         out.extend([1, 0, 0, 0, 0, 0, 0, 0, 4, 4, length[0], length[1]]);
         out.extend(file);
-    } else if name.ends_with(LOADER) {
+    } else if name.ends_with(LOADER) && !name.starts_with(FEATURES) {
         // Entries of boot loaders are often named after the machine.
         out.extend(wide(&mask(&utf16(value))));
     } else {
@@ -230,7 +241,8 @@ pub fn masked_variable(path: &str, bytes: &[u8], mask: impl FnOnce(&str) -> Stri
     out
 }
 
-fn utf16(bytes: &[u8]) -> String {
+/// Text of a variable, up to its first zero.
+pub fn utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     let text: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
     String::from_utf16_lossy(&text)

@@ -15,6 +15,7 @@ pub mod libvirt;
 pub mod menu;
 mod modules;
 pub mod names;
+pub mod once;
 pub mod os;
 pub mod parameters;
 pub mod pci;
@@ -94,12 +95,12 @@ pub const MODULES_LOAD_DIRS: [&str; 3] =
     ["etc/modules-load.d", "run/modules-load.d", "usr/lib/modules-load.d"];
 
 /// Files that passthru may own; their state belongs to every plan.
-pub const OWNED: [&str; 13] = [
+pub const OWNED: [&str; 15] = [
     intent::INTENT,
     "etc/modprobe.d/00-passthru.conf",
     "etc/modules-load.d/passthru.conf",
     "etc/default/grub.d/passthru.cfg",
-    boot::GRUB_STOCK_ENTRIES,
+    boot::GRUB_ENTRIES,
     "etc/mkinitcpio.conf.d/passthru.conf",
     "etc/initcpio/install/passthru",
     "etc/initcpio/hooks/passthru",
@@ -108,6 +109,8 @@ pub const OWNED: [&str; 13] = [
     "etc/dracut.conf.d/passthru.conf",
     "usr/lib/dracut/modules.d/91passthru/module-setup.sh",
     "usr/lib/dracut/modules.d/91passthru/passthru.sh",
+    once::UNIT,
+    once::WANTS,
 ];
 
 impl Host {

@@ -2,10 +2,13 @@
 
 use super::Host;
 use super::boot::{Bootloader, BootloaderKind};
+use super::once::TRIAL_SUFFIX;
 use crate::config::assignments::{Assignments, Value, evaluate};
 use crate::config::cmdline::{Cmdline, Parameter};
 use crate::config::{MARK, NotUnderstood};
 
+/// Names of entry files that start the machine as it was end so.
+pub const FALLBACK_SUFFIX: &str = "-fallback";
 /// The running kernel's command line.
 const RUNNING: &str = "proc/cmdline";
 
@@ -235,13 +238,14 @@ fn entry_name(path: &str) -> String {
     path.rsplit('/').next().unwrap_or_default().to_owned()
 }
 
-/// Id of the entry that one of ours was copied from (`fallback_name`).
-fn copied_from(id: &str) -> Option<&str> {
-    id.trim_start_matches('~').strip_suffix("-fallback")
+/// Id of the entry that one of ours was copied from (`name_beside`).
+pub fn copied_from(id: &str) -> Option<&str> {
+    let id = id.trim_start_matches('~');
+    [FALLBACK_SUFFIX, TRIAL_SUFFIX].iter().find_map(|suffix| id.strip_suffix(suffix))
 }
 
 /// Name of an entry without boot counter and suffix, as the loader compares it.
-fn entry_id(file: &str) -> String {
+pub fn entry_id(file: &str) -> String {
     let (name, _) = crate::config::bls::split_counter(&entry_name(file));
     name.strip_suffix(".conf").unwrap_or(&name).to_lowercase()
 }

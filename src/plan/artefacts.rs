@@ -28,6 +28,10 @@ pub struct Artefacts {
     pub ours: Vec<String>,
     /// Words that no entry at all may have.
     pub nowhere: Vec<String>,
+    /// Words that every entry on trial must have, and there must be one; none where nothing is
+    /// tried. Normal entries have none of [`Self::ours`] then.
+    #[serde(default)]
+    pub trial: Vec<String>,
     /// Releases that a normal entry must start.
     pub kernels: Vec<String>,
     /// What the images of normal entries must hold; none where the plan leaves images alone.
@@ -117,6 +121,7 @@ impl Artefacts {
             removed: Vec::new(),
             ours: Vec::new(),
             nowhere: self.ours.clone(),
+            trial: Vec::new(),
             kernels: self.kernels.clone(),
             images,
         }
@@ -124,8 +129,9 @@ impl Artefacts {
 
     /// Images that have to be read, for a menu.
     pub fn images_of<'a>(&self, menu: &'a [MenuEntry]) -> BTreeSet<&'a str> {
-        let normal = menu.iter().filter(|entry| self.images.is_some() && entries::is_normal(entry));
-        normal.flat_map(MenuEntry::images).collect()
+        let booted = |entry: &&MenuEntry| entries::is_normal(entry) || entries::is_trial(entry);
+        let all = menu.iter().filter(|entry| self.images.is_some() && booted(entry));
+        all.flat_map(MenuEntry::images).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use super::edits::{CannotEdit, Edits};
 use super::kernel_parameters::ParameterChange;
 use crate::check::Case;
 use crate::host::boot::BootloaderKind;
+use crate::host::once::BootOnce;
 
 /// Findings that a change of parameters answers.
 const BECAUSE: [&str; 7] = [
@@ -34,6 +35,23 @@ pub fn plan(
         BootloaderKind::Grub => grub::plan(case, change, edits),
         BootloaderKind::SystemdBoot => entries::plan(case, change, edits),
         _ => Ok(()),
+    }
+}
+
+/// Plans entries with the words beside those that stay as they are, and gives what the loader
+/// calls the one to start.
+///
+/// # Errors
+/// As [`plan`].
+pub fn trial(
+    case: &Case<'_>,
+    change: &ParameterChange,
+    once: BootOnce,
+    edits: &mut Edits<'_>,
+) -> Result<String, CannotEdit> {
+    match once {
+        BootOnce::Grub | BootOnce::Grub2 => grub::trial(change, edits),
+        BootOnce::SystemdBoot => entries::trial(case, change, edits),
     }
 }
 

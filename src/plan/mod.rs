@@ -14,6 +14,7 @@ mod kernel_parameters;
 mod modprobe;
 mod outputs;
 mod regeneration;
+mod trial;
 
 pub use allowed::{may_change, may_make};
 pub use binding::{Binding, Method};
@@ -21,6 +22,7 @@ pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
 pub use expectation::{Expectation, before as expectations_before};
 pub use intent::drift;
 pub use kernel_parameters::ParameterChange;
+pub use trial::Trial;
 
 use crate::check::{Case, Report, bootloader_by_hand};
 use crate::host::Host;
@@ -29,6 +31,7 @@ use crate::host::pci::PciAddress;
 use edits::{CannotEdit, Edits};
 pub use regeneration::PROGRAMS;
 use regeneration::Stale;
+use trial::Decision;
 
 /// Everything that would change, and what follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,10 @@ pub struct Plan {
     pub binding: Binding,
     /// Words that change on the kernel command line.
     pub kernel_parameters: ParameterChange,
+    /// The entry that has them for now.
+    pub trial: Option<Trial>,
+    /// Why they are not tried first, where that was wanted: the part of a sentence.
+    pub no_trial: Option<String>,
     /// Files, in path order.
     pub changes: Vec<FileChange>,
     /// Programs to run after the files, in order.
@@ -52,6 +59,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The words that change in the normal entries.
+    pub fn standing_parameters(&self) -> ParameterChange {
+        match self.trial {
+            Some(_) => ParameterChange::default(),
+            None => self.kernel_parameters.clone(),
+        }
+    }
+
     /// The machine is already as wanted.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.commands.is_empty()
@@ -95,6 +110,8 @@ pub fn plan(case: &Case<'_>, report: &Report) -> Result<Plan, Refusal> {
         functions: binding.addresses.clone(),
         expectations: expectation::all(case, &binding),
         kernel_parameters: parameters,
+        trial: None,
+        no_trial: None,
         changes: Vec::new(),
         commands: Vec::new(),
         reboot: false,
@@ -161,7 +178,19 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
     let mut edits = Edits::new(case.host);
     modprobe::plan(case, &plan.binding, &mut edits)?;
     initramfs::plan(case, &plan.binding, &mut edits)?;
-    bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
+    match trial::decide(case, &plan.binding, &plan.kernel_parameters) {
+        Decision::Try(once) => {
+            let entry = bootloader::trial(case, &plan.kernel_parameters, once, &mut edits)?;
+            trial::unit(&mut edits)?;
+            plan.trial = Some(Trial { once, entry });
+        }
+        other => {
+            if let Decision::Cannot(reason) = other {
+                plan.no_trial = Some(reason);
+            }
+            bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
+        }
+    }
     intent::plan(case, &mut edits)?;
     edits.remove_leftovers()?;
     plan.changes = edits.into_changes(|code| report.has(code))?;
@@ -173,7 +202,7 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
     }
     if !nothing_else {
         let paths = plan.changes.iter().map(|change| change.path.as_str());
-        plan.commands = regeneration(case.host, paths, &plan.kernel_parameters);
+        plan.commands = regeneration(case.host, paths, &plan.standing_parameters());
     }
     plan.reboot = !nothing_else || is_pending(case, plan);
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::check::{Case, Desired, run};
+use crate::check::{Case, Desired, Rollout, run};
 use crate::host::rom::Probe;
 use crate::plan::plan;
 use crate::sys::host_tree;
@@ -23,7 +23,7 @@ impl Machine {
         let root = dir.path().join("root");
         host_tree(HOST).unwrap().unwrap().lay_out(&root).unwrap();
         let host = Host::read(&Sysroot::open(&root).unwrap(), Probe::No);
-        let desired = Desired::default();
+        let desired = Desired { rollout: Rollout::Standing, ..Desired::default() };
         let case = Case::new(&host, &desired);
         let wanted = Artefacts::of(&host, &plan(&case, &run(&case)).unwrap());
         let machine = Self { dir, wanted };
@@ -159,7 +159,7 @@ fn entries_of_systemd_boot_are_read_back() {
     host_tree("z490-arch").unwrap().unwrap().lay_out(&path).unwrap();
     let root = Sysroot::open(&path).unwrap();
     let host = Host::read(&root, Probe::No);
-    let desired = Desired::default();
+    let desired = Desired { rollout: Rollout::Standing, ..Desired::default() };
     let case = Case::new(&host, &desired);
     let plan = plan(&case, &run(&case)).unwrap();
     let wanted = Artefacts::of(&host, &plan);
@@ -192,6 +192,33 @@ fn entries_of_systemd_boot_are_read_back() {
     assert_eq!(seen().looked, looked);
     std::fs::remove_file(path.join("boot/loader/entries/arch-fallback.conf")).unwrap();
     assert!(seen().problems[0].text.starts_with("No entry is left"));
+}
+
+/// The normal entry stays, and the one on trial is beside it.
+#[test]
+fn an_entry_on_trial_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root");
+    host_tree("z490-arch").unwrap().unwrap().lay_out(&path).unwrap();
+    let root = Sysroot::open(&path).unwrap();
+    let host = Host::read(&root, Probe::No);
+    let desired = Desired::default();
+    let case = Case::new(&host, &desired);
+    let plan = plan(&case, &run(&case)).unwrap();
+    let entry = plan.changes.iter().find(|change| change.path.ends_with("/arch-trial.conf"));
+    let (entry, trial) = (entry.unwrap(), plan.trial.as_ref().unwrap());
+    assert_eq!(trial.entry, "arch-trial.conf");
+    let wanted = Artefacts { images: None, ..Artefacts::of(&host, &plan) };
+    let seen = || read_back(&root, &Host::read(&root, Probe::No), &wanted);
+    assert!(seen().problems[0].text.starts_with("No entry is there to be tried"));
+    let to = path.join(entry.path.trim_start_matches('/'));
+    std::fs::write(&to, entry.after.text()).unwrap();
+    assert_eq!(seen().problems, []);
+    let normal = path.join("boot/loader/entries/arch.conf");
+    let with =
+        format!("{}options {}\n", std::fs::read_to_string(&normal).unwrap(), wanted.trial[0]);
+    std::fs::write(&normal, with).unwrap();
+    assert!(seen().problems[0].text.contains("has a word that is to be tried first"));
 }
 
 #[test]

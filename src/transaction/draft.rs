@@ -1,6 +1,6 @@
 //! A transaction before it begins: complete data, made from a plan or from what is taken back.
 
-use super::record::{Aims, Change, Contents, Kind, Saved};
+use super::record::{Aims, Change, Contents, Kind, Saved, Selection};
 use crate::host::pci::PciAddress;
 use crate::plan::{Command, FileState, Plan, Stage};
 use crate::sys::writer::digest;
@@ -22,6 +22,8 @@ pub struct Draft {
     pub leftovers: Vec<String>,
     /// Programs to run.
     pub commands: Vec<Command>,
+    /// What the boot loader is told at the end.
+    pub selection: Option<Selection>,
     /// What it is for.
     pub aims: Aims,
 }
@@ -37,6 +39,7 @@ impl Draft {
             contents: Contents::new(),
             leftovers: Vec::new(),
             commands: plan.commands.clone(),
+            selection: plan.trial.clone().map(|trial| Selection::Select { trial, promote: false }),
             aims,
         };
         for change in &plan.changes {

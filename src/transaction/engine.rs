@@ -103,8 +103,13 @@ impl Engine<'_> {
         let looked =
             if live { self.read_back(record.id, &record.aims.done.artefacts)? } else { Vec::new() };
         let commands = record.commands.iter().filter(|_| !live);
-        let to_run: Vec<_> = commands.map(|command| command.argv.clone()).collect();
+        let mut to_run: Vec<_> = commands.map(|command| command.argv.clone()).collect();
         self.go_on()?;
+        if live {
+            self.select(record)?;
+        } else {
+            to_run.extend(self.left_to_select(record));
+        }
         self.store.note(record.id, Event::Applied { to_run: to_run.clone() })?;
         self.store.drop_outputs(record);
         Ok(Done { to_run, looked })

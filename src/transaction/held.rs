@@ -6,6 +6,7 @@ use super::store::{DIR, Damaged, Store, blob};
 use crate::error::Error;
 use crate::sys::writer::{Lock, LockError, WriteError, Writer};
 use crate::sys::{now, process};
+use crate::verify::Verdict;
 
 /// The state directory, held against other writing processes.
 #[derive(Debug)]
@@ -134,6 +135,19 @@ impl Held<'_> {
         let line = serde_json::to_string(&entry)
             .map_err(|error| WriteError::new("write", &path, error))?;
         self.store.disk().append_line(&path, &line)
+    }
+
+    /// Notes what came of a boot.
+    ///
+    /// # Errors
+    /// It may not be on the disk.
+    pub fn note_judged(
+        &self,
+        id: TransactionId,
+        boot_id: &str,
+        verdict: Verdict,
+    ) -> Result<(), WriteError> {
+        self.note(id, Event::Judged { boot_id: boot_id.to_owned(), verdict })
     }
 
     /// The number of the next transaction.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::verify::Verdict;
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -19,6 +21,18 @@ pub enum Event {
     ReadBack {
         /// What was looked at.
         looked: Vec<String>,
+    },
+    /// The boot loader was told to start an entry once.
+    Selected {
+        /// What the loader calls it.
+        entry: String,
+    },
+    /// After a boot, the expectations were looked at.
+    Judged {
+        /// Which boot.
+        boot_id: String,
+        /// What came of it.
+        verdict: Verdict,
     },
     /// All effects are done.
     Applied {
@@ -88,7 +102,12 @@ impl Journal {
             state = match entry.event {
                 Event::Applied { .. } => State::Applied,
                 Event::RolledBack { .. } => State::RolledBack,
-                _ => State::Unfinished,
+                // They may come after the effects too, where an entry is selected once more.
+                Event::Ran { .. }
+                | Event::ReadBack { .. }
+                | Event::Selected { .. }
+                | Event::Judged { .. } => state,
+                Event::Begun | Event::Failed { .. } => State::Unfinished,
             };
         }
         state
@@ -109,6 +128,26 @@ impl Journal {
             _ => None,
         });
         kept.unwrap_or_default()
+    }
+
+    /// The last judgement after a boot since the entry was selected: its time, which boot, and
+    /// what came of it.
+    pub fn judged(&self) -> Option<(&str, &str, Verdict)> {
+        let last = self.entries.iter().rev();
+        let since = last.take_while(|entry| !matches!(entry.event, Event::Selected { .. }));
+        since.into_iter().find_map(|entry| match &entry.event {
+            Event::Judged { boot_id, verdict } => {
+                Some((entry.at.as_str(), boot_id.as_str(), *verdict))
+            }
+            _ => None,
+        })
+    }
+
+    /// When an entry was last selected for one boot.
+    pub fn selected_at(&self) -> Option<&str> {
+        let mut last = self.entries.iter().rev();
+        let found = last.find(|entry| matches!(entry.event, Event::Selected { .. }));
+        found.map(|entry| entry.at.as_str())
     }
 
     /// Programs that the user has to run.

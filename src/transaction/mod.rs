@@ -14,6 +14,7 @@ mod merged;
 mod prepare;
 mod record;
 mod rollback;
+mod select;
 mod store;
 mod undo;
 
@@ -23,7 +24,7 @@ pub use held::Held;
 pub use journal::State;
 pub use merged::ThreeWay;
 pub use prepare::prepare;
-pub use record::{Aim, Aims, Kind, Record, Saved, TransactionId};
+pub use record::{Aim, Aims, Kind, Record, Saved, Selection, TransactionId};
 pub use rollback::{TakenBack, When};
 pub use store::{DIR, Damaged, Store, Transaction};
 pub use undo::{Conflict, OnConflict, Undo, undo};
@@ -61,7 +62,7 @@ pub fn undone_by(all: &[Transaction], id: TransactionId) -> Option<TransactionId
 fn standing(all: &[Transaction]) -> impl DoubleEndedIterator<Item = &Transaction> {
     all.iter().filter(|transaction| {
         transaction.journal.state() == State::Applied
-            && transaction.record.kind == Kind::Apply
+            && matches!(transaction.record.kind, Kind::Apply | Kind::Promote { .. })
             && undone_by(all, transaction.record.id).is_none()
     })
 }
@@ -69,6 +70,12 @@ fn standing(all: &[Transaction]) -> impl DoubleEndedIterator<Item = &Transaction
 /// The last plan that was carried out and still stands.
 pub fn last_standing(all: &[Transaction]) -> Option<&Transaction> {
     standing(all).next_back()
+}
+
+/// The transaction whose configuration is on trial: the last that stands, if it selected an entry
+/// and was not promoted.
+pub fn on_trial(all: &[Transaction]) -> Option<&Transaction> {
+    last_standing(all).filter(|transaction| transaction.record.trial().is_some())
 }
 
 /// A later plan that stands and is about the same card, or changed some of the same files.

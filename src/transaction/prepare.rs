@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
-use super::record::{Output, Record, Saved, TransactionId, VERSION};
+use super::record::{Output, Record, Saved, Selection, TransactionId, VERSION};
 use super::store::DIR;
 use crate::error::Error;
 use crate::host::{Host, booted};
+use crate::plan::Command;
 use crate::sys::process::PATH;
 use crate::sys::writer::{Obstacle, Writer};
 use crate::sys::{Observed, Sysroot, now};
@@ -34,7 +35,7 @@ pub fn prepare(
     let live = root.is_live();
     let mut outputs = Vec::new();
     if live {
-        for command in &draft.commands {
+        for command in draft.commands.iter().chain(&selecting(draft)) {
             look.program(&command.argv);
         }
         outputs = look.outputs(draft);
@@ -61,8 +62,17 @@ pub fn prepare(
         leftovers: draft.leftovers.clone(),
         commands: draft.commands.clone(),
         outputs,
+        selection: draft.selection.clone(),
         aims: draft.aims.clone(),
     })
+}
+
+/// The command that selects an entry, where one is selected.
+fn selecting(draft: &Draft) -> Option<Command> {
+    match &draft.selection {
+        Some(Selection::Select { trial, .. }) => Some(trial.select()),
+        _ => None,
+    }
 }
 
 struct Look<'a> {
@@ -188,7 +198,9 @@ impl Look<'_> {
     /// now; a plain path also for a file that is not there yet.
     fn outputs(&mut self, draft: &Draft) -> Vec<Output> {
         let mut paths = BTreeSet::new();
-        for pattern in draft.commands.iter().flat_map(|command| &command.writes) {
+        let selecting = selecting(draft);
+        let commands = draft.commands.iter().chain(&selecting);
+        for pattern in commands.flat_map(|command| &command.writes) {
             let inside = pattern.trim_start_matches('/');
             let Some((dir, name)) = inside.rsplit_once('/') else { continue };
             match name.split_once('*') {

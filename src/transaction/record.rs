@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::pci::PciAddress;
 use crate::plan::artefacts::Artefacts;
-use crate::plan::{Command, Expectation, ParameterChange, Stage};
+use crate::plan::{Command, Expectation, ParameterChange, Stage, Trial};
 use crate::sys::writer::{self, Attributes, Found};
 use crate::verify::Then;
 
@@ -25,11 +25,34 @@ pub type TransactionId = u32;
 pub enum Kind {
     /// A plan was carried out.
     Apply,
+    /// What another one has on trial became the default.
+    Promote {
+        /// Which one.
+        of: TransactionId,
+    },
     /// Another transaction was taken back.
     Undo {
         /// Which one.
         of: TransactionId,
     },
+}
+
+impl Kind {
+    /// The transaction that it takes back.
+    pub fn undoes(self) -> Option<TransactionId> {
+        match self {
+            Self::Undo { of } => Some(of),
+            Self::Apply | Self::Promote { .. } => None,
+        }
+    }
+
+    /// The transaction whose entry on trial becomes the default.
+    pub fn promotes(self) -> Option<TransactionId> {
+        match self {
+            Self::Promote { of } => Some(of),
+            Self::Apply | Self::Undo { .. } => None,
+        }
+    }
 }
 
 /// A file before or after; its bytes are kept by digest.
@@ -147,6 +170,56 @@ pub struct Aims {
     pub undone: Aim,
 }
 
+/// What the boot loader is told about the next boot, as the last effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Selection {
+    /// Start the entry on trial, once.
+    Select {
+        /// Which one.
+        trial: Trial,
+        /// After the boot, `verify` makes it the default by itself if everything holds.
+        promote: bool,
+    },
+    /// Do not, if it is still told so.
+    Clear {
+        /// Which one.
+        trial: Trial,
+        /// GRUB's environment block was not there before, and goes if nothing else is in it.
+        made_block: bool,
+    },
+}
+
+impl Record {
+    /// What is on trial since this transaction.
+    pub fn trial(&self) -> Option<&Trial> {
+        match &self.selection {
+            Some(Selection::Select { trial, .. }) => Some(trial),
+            _ => None,
+        }
+    }
+
+    /// What takes the selection back. Who takes a promotion back has the entry on trial again, and
+    /// did not ask for its boot.
+    pub fn selection_reversed(&self) -> Option<Selection> {
+        match self.selection.clone()? {
+            Selection::Clear { .. } if self.kind.promotes().is_some() => None,
+            Selection::Select { trial, .. } => {
+                let made_block = self.made_block(&trial);
+                Some(Selection::Clear { trial, made_block })
+            }
+            Selection::Clear { trial, .. } => Some(Selection::Select { trial, promote: false }),
+        }
+    }
+
+    /// There was no environment block before this transaction.
+    pub fn made_block(&self, trial: &Trial) -> bool {
+        let Some(block) = trial.once.block() else { return false };
+        let mut outputs = self.outputs.iter();
+        outputs.any(|o| o.path.trim_start_matches('/') == block && o.before == Saved::Absent)
+    }
+}
+
 /// A transaction as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -177,6 +250,9 @@ pub struct Record {
     pub commands: Vec<Command>,
     /// What these write, as it was.
     pub outputs: Vec<Output>,
+    /// What the boot loader is told at the end.
+    #[serde(default)]
+    pub selection: Option<Selection>,
     /// What it is for.
     #[serde(flatten)]
     pub aims: Aims,

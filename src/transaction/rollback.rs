@@ -35,6 +35,7 @@ impl Engine<'_> {
     /// The disk refuses; the same call again goes on from there.
     pub fn roll_back(&self, record: &Record, when: When) -> Result<TakenBack, Error> {
         let mut back = TakenBack::default();
+        self.unselect(record)?;
         for change in &record.changes {
             self.disk.sweep(change.inside())?;
         }

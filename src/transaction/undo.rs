@@ -58,6 +58,7 @@ pub fn undo(
         contents: Contents::new(),
         leftovers: record.directories.clone(),
         commands,
+        selection: record.selection_reversed(),
         aims: record.aims.reversed(),
     };
     let mut undo = Undo { draft, merged: Vec::new(), conflicts: Vec::new() };

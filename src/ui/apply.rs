@@ -4,18 +4,24 @@ use std::fmt::Write as _;
 
 use super::diff;
 use super::style::{Page, Tone};
-use crate::document::{ApplyDocument, UndoDocument};
+use crate::document::{ApplyDocument, UndoDocument, VerifyDocument};
 use crate::transaction::{Kind, Record, TakenBack};
 
 /// The outcome of an `apply` or an `undo`.
 pub fn render(document: &ApplyDocument, page: &Page) -> String {
     let Some(id) = document.transaction else {
+        if let Some(text) = document.trial.as_ref().and_then(|trial| trial.text.as_ref()) {
+            return page.wrap(&format!("Nothing to change in the files. {text}"), 0);
+        }
         let when = if document.reboot { " It takes effect with the next boot." } else { "" };
         return format!("Nothing to change: this machine is configured as wanted.{when}\n");
     };
-    let mut out = match document.undoes {
-        None => format!("Done, as transaction {id}.\n"),
-        Some(of) => format!("Transaction {of} is taken back, as transaction {id}.\n"),
+    let mut out = match (document.undoes, document.promotes) {
+        (None, None) => format!("Done, as transaction {id}.\n"),
+        (None, Some(of)) => {
+            format!("What transaction {of} had on trial is the default now, as transaction {id}.\n")
+        }
+        (Some(of), _) => format!("Transaction {of} is taken back, as transaction {id}.\n"),
     };
     if page.verbose {
         for path in &document.changed {
@@ -39,8 +45,23 @@ pub fn render(document: &ApplyDocument, page: &Page) -> String {
             let _ = writeln!(out, "  {}", argv.join(" "));
         }
     }
-    if document.reboot {
+    if let (Some(trial), true) = (&document.trial, document.reboot) {
+        out.push_str(&page.wrap(
+            &format!(
+                "Reboot: that one boot starts {}, which is on trial; the default entry stays as it was. Then `passthru verify` says whether everything holds, and `passthru promote` makes it the default. If the machine hangs, reset it: it boots as before.",
+                trial.entry
+            ),
+            0,
+        ));
+    } else if document.reboot {
         out.push_str("Reboot, then let `passthru verify` look whether it took effect.\n");
+    } else if let Some(of) = document.promotes {
+        out.push_str(&page.wrap(
+            &format!(
+                "It is in effect already. To take all of it back, `passthru undo` twice: this, and transaction {of}."
+            ),
+            0,
+        ));
     }
     out
 }
@@ -89,10 +110,22 @@ pub fn conflict_hint(document: &UndoDocument) -> String {
     format!("Nothing was changed: your edits and passthru's are in the same lines. {way}")
 }
 
+/// What becomes the default, before it does.
+pub fn promotion(record: &Record, verified: &VerifyDocument) -> String {
+    let entry = record.trial().map_or("", |trial| trial.entry.as_str());
+    format!(
+        "{entry} is on trial for {} {}, and all of the {} things hold that were expected of this boot.\n",
+        record.gpu,
+        record.name,
+        verified.expectations.len()
+    )
+}
+
 /// One transaction that an earlier run left unfinished.
 pub fn recovered(record: &Record, back: &TakenBack) -> String {
     let what = match record.kind {
         Kind::Apply => "applying a plan",
+        Kind::Promote { .. } => "making what was on trial the default",
         Kind::Undo { .. } => "taking a transaction back",
     };
     let mut out = format!(

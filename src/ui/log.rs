@@ -23,9 +23,11 @@ pub fn render(document: &LogDocument, page: &Page) -> String {
 }
 
 fn line(logged: &Logged, page: &Page) -> String {
-    let what = match logged.undoes {
-        None => "apply".to_owned(),
-        Some(of) => format!("undo of {of}"),
+    let what = match (logged.undoes, logged.promotes, &logged.trial) {
+        (Some(of), ..) => format!("undo of {of}"),
+        (None, Some(of), _) => format!("promote {of}"),
+        (None, None, Some(entry)) => format!("apply on trial ({entry})"),
+        (None, None, None) => "apply".to_owned(),
     };
     let state = match (logged.state, logged.undone_by) {
         (_, Some(by)) => format!("taken back by {by}"),

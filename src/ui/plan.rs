@@ -43,7 +43,7 @@ pub fn render(document: &PlanDocument, page: &Page) -> String {
     for change in &document.changes {
         out.push_str(&file(change, late(document, change), page));
     }
-    out.push_str(&rest(document));
+    out.push_str(&rest(document, page));
     out
 }
 
@@ -78,7 +78,7 @@ fn file(change: &Change, late: bool, page: &Page) -> String {
     out
 }
 
-fn rest(document: &PlanDocument) -> String {
+fn rest(document: &PlanDocument, page: &Page) -> String {
     let mut out = String::new();
     if !document.commands.is_empty() {
         let some_wait = document.changes.iter().any(|change| late(document, change));
@@ -88,6 +88,16 @@ fn rest(document: &PlanDocument) -> String {
         for command in &document.commands {
             let _ = writeln!(out, "  {}   # {}", command.argv.join(" "), command.because);
         }
+    }
+    if let Some(trial) = &document.trial {
+        let _ = writeln!(out, "\n{}", Tone::Heading.paint("On trial"));
+        out.push_str(&page.wrap(
+            &format!(
+                "Only the entry {} gets these parameters, and it is started once, with the next boot. The default entry stays as it is until `passthru promote`; if the machine hangs, a reset brings it back.",
+                trial.entry
+            ),
+            2,
+        ));
     }
     let _ = writeln!(out, "\n{}", Tone::Heading.paint("After the reboot"));
     for expectation in &document.expectations {

@@ -15,7 +15,13 @@ pub fn render(document: &VerifyDocument, page: &Page) -> String {
     let mut out = format!("{}\n", Tone::Heading.paint(&title));
     let (word, tone) = label(document.verdict);
     let _ = writeln!(out, "{}: {}", tone.paint(word), sentence(document.verdict));
-    for remark in &document.remarks {
+    // Where it is the cause of something unmet, it stands there.
+    let said = |text: &str| {
+        let mut causes = document.expectations.iter().filter_map(|one| one.cause.as_deref());
+        causes.any(|cause| text.starts_with(cause))
+    };
+    let trial = document.trial.as_ref().and_then(|trial| trial.text.as_ref());
+    for remark in trial.filter(|text| !said(text)).into_iter().chain(&document.remarks) {
         out.push_str(&page.wrap(remark, 0));
     }
     for verdict in ORDER {
@@ -95,8 +101,8 @@ mod tests {
         let facts = booted::read(&root, &host);
         let expected: Vec<Expectation> =
             expected.iter().map(|id| Expectation::from_id(id).unwrap()).collect();
-        let report = evaluate(&expected, then, &host, &facts).unwrap();
-        let document = VerifyDocument::of(3, &report, &facts);
+        let report = evaluate(&expected, then, &host, &facts, None).unwrap();
+        let document = VerifyDocument::of(3, &report, &facts, None);
         let shown = render(&document, &Page { width: 90, lines: false, verbose });
         anstream::adapter::strip_str(&shown).to_string()
     }

@@ -7,10 +7,12 @@ mod cause;
 mod judge;
 mod scene;
 mod then;
+mod trial;
 
 pub use then::{Reboot, Then};
+pub use trial::{OnTrial, Stage, Told};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Desired, Evidence};
 use crate::host::Host;
@@ -21,7 +23,7 @@ use judge::Judgement;
 use scene::Scene;
 
 /// Whether something holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -90,19 +92,21 @@ impl Report {
     }
 }
 
-/// Judges every expectation; `None` without any.
+/// Judges every expectation; `None` without any. `trial` is the entry that has what is expected
+/// until it becomes the default.
 pub fn evaluate(
     expected: &[Expectation],
     then: &Then,
     host: &Host,
     facts: &Facts,
+    trial: Option<&OnTrial>,
 ) -> Option<Report> {
     let reboot = then.reboot(host, facts);
     let outcomes = if reboot == Reboot::NotYet {
         expected.iter().map(|expectation| pending(expectation, facts)).collect()
     } else {
         let desired = Desired { gpu: scene::card_of(expected), ..Desired::default() };
-        let scene = Scene::new(expected, then, host, facts, &desired);
+        let scene = Scene { trial, ..Scene::new(expected, then, host, facts, &desired) };
         expected.iter().map(|expectation| outcome(&scene, expectation)).collect()
     };
     Report::new(outcomes, reboot)

@@ -1,6 +1,7 @@
 //! Everything that a judgement looks at, with the few questions that several of them ask.
 
 use super::then::Then;
+use super::trial::OnTrial;
 use crate::check::{Case, Desired, Finding};
 use crate::host::booted::{Facts, LogLine};
 use crate::host::pci::{DEVICES, PciAddress, PciDevice};
@@ -21,6 +22,8 @@ pub struct Scene<'a> {
     pub case: Case<'a>,
     /// What `check` finds on the machine now.
     pub findings: Vec<Finding>,
+    /// An entry that was selected for one boot.
+    pub trial: Option<&'a OnTrial>,
 }
 
 /// The card that expectations speak of, as a user would name it.
@@ -42,7 +45,7 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let case = Case::new(host, desired);
         let findings = crate::check::run(&case).findings;
-        Self { expected, then, host, facts, case, findings }
+        Self { expected, then, host, facts, case, findings, trial: None }
     }
 
     /// The first of these findings that `check` has now.

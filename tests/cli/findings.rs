@@ -78,6 +78,10 @@ const EFIVARS: &str = "sys/firmware/efi/efivars";
 const LOADER: &str = "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
+/// As `apply` leaves it; without the first line it is the user's.
+const TRIAL: &str = "# Written by passthru. Take it back with: passthru undo\ntitle Arch Linux (passthru, on trial)\n\
+    linux /vmlinuz-linux\ninitrd /initramfs-linux.img\noptions root=PARTUUID=00000000-0000-0000-0000-000000000002 rw \
+    quiet splash intel_iommu=on iommu=pt passthru.bind=1002:73ff:1462:5022@0000:07:00.0\n";
 const MOVED: &str = "version = 1\ngpu = '0000:03:00.0'\nids = ['1002:73ff:1462:5022']\n";
 
 fn z490() -> Machine {
@@ -283,6 +287,9 @@ rows! {
         host("b560-nobara-single-gpu");
     "grub-no-recovery" warning manual "/etc/default/grub" "GRUB_DISABLE_RECOVERY=true":
         host("z270-centos7-twins"), host("h170-mint-turing");
+    "on-trial" note manual "/boot/loader/entries/arch-trial.conf" "passthru.bind=1002:73ff":
+        files(z490().write("boot/loader/entries/arch-trial.conf", TRIAL)),
+        files(z490().write("boot/loader/entries/arch-trial.conf", TRIAL.split_once('\n').expect("lines").1));
     "parameter-not-active" warning manual "/boot/loader/entries/arch.conf" "vfio-pci.ids=1002:73ff":
         files(configured(z490(), "vfio-pci.ids=1002:73ff")), files(both("vfio-pci.ids=1002:73ff"));
     "parameter-not-configured" warning manual "/proc/cmdline" "vfio-pci.ids=1002:73ff":

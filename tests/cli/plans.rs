@@ -5,6 +5,7 @@ mod grub;
 mod intent;
 mod kernel_install;
 mod outputs;
+mod trial;
 
 use serde_json::Value;
 
@@ -25,7 +26,13 @@ const PLANNED: [(&str, &[&str]); 11] = [
     ("h170-mint-turing", &["00:02.0"]),
 ];
 
+/// The plan that puts everything into the normal entries at once.
 fn plan(machine: &Machine, args: &[&str]) -> Value {
+    planned(machine, &[&["--no-trial"], args].concat())
+}
+
+/// The plan as it is without more arguments.
+fn planned(machine: &Machine, args: &[&str]) -> Value {
     let mut all = vec!["--json", "plan"];
     all.extend(args);
     let output = machine.run(&all);

@@ -36,7 +36,12 @@ impl Planned {
         planned.unwrap_or_else(|answer| panic!("{args:?}: no plan that changes files\n{answer}"))
     }
 
+    /// Everything in the normal entries at once.
     fn try_of(machine: &Machine, args: &[&str]) -> Result<Self, String> {
+        Self::try_with(machine, &[&["--no-trial"], args].concat())
+    }
+
+    fn try_with(machine: &Machine, args: &[&str]) -> Result<Self, String> {
         let mut all = vec!["--json", "plan"];
         all.extend(args);
         let output = machine.run(&all);

@@ -100,22 +100,23 @@ pub fn split_counter(file: &str) -> (String, Option<(u64, u64)>) {
     }
 }
 
-/// A file name for `entry`, derived from `original`, under which it is not booted by
-/// default now; `None` if every such name would be.
+/// A file name for `entry`, derived from `original` by a suffix, under which it is not booted
+/// by default now; `None` if every such name would be.
 ///
 /// Names that sort behind everything are preferred, so that it stays so when the
 /// present default entry is removed. The entry should have no sort-key.
-pub fn fallback_name(
+pub fn name_beside(
     existing: &[Listed],
     default: Option<&str>,
     original: &str,
+    suffix: &str,
     entry: &Entry,
 ) -> Option<String> {
     let (name, _) = split_counter(original);
     let stem = name.strip_suffix(".conf").unwrap_or(&name);
     // A leading `~` makes a name older than any other. Not the first choice, since
     // it looks like a backup file.
-    let names = [format!("{stem}-fallback.conf"), format!("~{stem}-fallback.conf")];
+    let names = [format!("{stem}{suffix}.conf"), format!("~{stem}{suffix}.conf")];
     let judge = |name: &String| {
         let listed = Listed::new(name, entry)?;
         let taken = existing.iter().any(|own| own.id == listed.id);

@@ -120,7 +120,9 @@ fn loader_conf_names_the_default() {
 #[test]
 fn a_fallback_name_never_selects_itself() {
     let entry = Entry::parse(ENTRY).without_key("sort-key");
-    let name = |existing: &[Listed], default| fallback_name(existing, default, "arch.conf", &entry);
+    let name = |existing: &[Listed], default| {
+        name_beside(existing, default, "arch.conf", "-fallback", &entry)
+    };
     let arch = listed("arch.conf", "");
     assert_eq!(
         name(std::slice::from_ref(&arch), Some("arch.conf")).as_deref(),
@@ -163,7 +165,7 @@ proptest! {
         let entries = files.iter().zip(&keys);
         let existing: Vec<Listed> = entries.filter_map(|(f, k)| Listed::new(f, &Entry::parse(k))).collect();
         let entry = Entry::parse("linux /x");
-        if let Some(name) = fallback_name(&existing, default.as_deref(), &files[0], &entry) {
+        if let Some(name) = name_beside(&existing, default.as_deref(), &files[0], "-fallback", &entry) {
             let mut all = existing.clone();
             all.extend(Listed::new(&name, &entry));
             prop_assert_eq!(all.len(), existing.len() + 1);

@@ -1,13 +1,15 @@
 //! From a plan to what its commands have to make.
 
 use super::{Artefacts, FileRole, ImageArtefacts, ImageFile};
+use crate::config::MARK;
 use crate::config::bls::Entry;
 use crate::config::cmdline::Cmdline;
 use crate::host::Host;
 use crate::host::boot::BootloaderKind;
 use crate::host::initramfs::InitramfsKind;
 use crate::host::kernel::ModuleState;
-use crate::host::parameters::Configured;
+use crate::host::once::TRIAL_SUFFIX;
+use crate::host::parameters::{Configured, entry_id};
 use crate::plan::binding::Method;
 use crate::plan::bootloader::{CMDLINE, are_generated};
 use crate::plan::change::FileState;
@@ -88,16 +90,26 @@ impl Artefacts {
     pub fn of(host: &Host, plan: &Plan) -> Self {
         let configured = Configured::read(host);
         let add = &plan.kernel_parameters.add;
-        let words = plan.expectations.iter().filter_map(|expected| match expected {
-            // What neither is configured nor comes is a choice that the host did without.
-            Expectation::Parameter(word) => {
-                (add.contains(word) || configured.contains_word(word)).then(|| word.clone())
-            }
-            _ => None,
-        });
+        let words: Vec<String> = plan
+            .expectations
+            .iter()
+            .filter_map(|expected| match expected {
+                // What neither is configured nor comes is a choice that the host did without.
+                Expectation::Parameter(word) => {
+                    (add.contains(word) || configured.contains_word(word)).then(|| word.clone())
+                }
+                _ => None,
+            })
+            .collect();
+        let standing = plan.standing_parameters();
+        let (words, trial) = match plan.trial {
+            Some(_) => (words.iter().filter(|word| !add.contains(word)).cloned().collect(), words),
+            None => (words, Vec::new()),
+        };
         Self {
-            words: words.collect(),
-            removed: plan.kernel_parameters.remove.clone(),
+            words,
+            trial,
+            removed: standing.remove,
             ours: add.iter().filter(|word| !was_somewhere(host, word)).cloned().collect(),
             nowhere: Vec::new(),
             kernels: host
@@ -118,13 +130,17 @@ fn has_image(host: &Host, release: &str) -> bool {
     host.initramfs.images.iter().any(|(path, _)| path.contains(release))
 }
 
-/// An entry of the user's may have had a word already, and keeps it.
+/// An entry of the user's may have had a word already, and keeps it. That of ours which is on trial
+/// goes when its words become the normal ones.
 fn was_somewhere(host: &Host, word: &str) -> bool {
     let loader = &host.bootloader;
     let dir = format!("{}/loader/entries", loader.loader_dir.as_deref().unwrap_or("boot"));
     let has = |text: &str| Cmdline::parse(&Entry::parse(text).options()).contains_word(word);
     loader.kind == BootloaderKind::SystemdBoot
-        && host.files.below(&dir).any(|(_, file)| has(&file.text))
+        && host.files.below(&dir).any(|(path, file)| {
+            let on_trial = file.text.contains(MARK) && entry_id(path).ends_with(TRIAL_SUFFIX);
+            !on_trial && has(&file.text)
+        })
 }
 
 fn images(host: &Host, plan: &Plan) -> Option<ImageArtefacts> {

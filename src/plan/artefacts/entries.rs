@@ -3,13 +3,14 @@
 use super::{Artefacts, MENU, Problem, problem};
 use crate::config::cmdline::Parameter;
 use crate::host::menu::MenuEntry;
+use crate::host::once::{GRUB_TRIAL, TRIAL_SUFFIX};
 use crate::host::selected::{BIND, IDS};
 
 /// An entry that starts the system as every day. Recovery entries, those that passthru keeps
 /// for the way back, and what people keep for bad days stay as they are.
 pub fn is_normal(entry: &MenuEntry) -> bool {
     let title = entry.title.to_lowercase();
-    let own = ["before passthru", "without passthru"];
+    let own = ["before passthru", "without passthru", "passthru, on trial"];
     let kept = ["fallback", "rescue", "recovery"];
     // In grub.cfg the file says nothing about one entry of it.
     let file = entry.place.rsplit('/').next().filter(|name| name.ends_with(".conf"));
@@ -22,6 +23,14 @@ pub fn is_normal(entry: &MenuEntry) -> bool {
         && !entry.section.as_deref().is_some_and(|section| section.contains("passthru"))
         && !own.iter().chain(&kept).any(|mark| title.contains(mark))
         && !kept.iter().any(|mark| file.contains(mark))
+}
+
+/// An entry that is started once, before its words go into the normal ones.
+pub fn is_trial(entry: &MenuEntry) -> bool {
+    let id = entry.id.as_deref().unwrap_or_default();
+    let own = entry.section.as_deref().is_some_and(|section| section.contains("passthru"));
+    let file = entry.place.ends_with(".conf");
+    (own && id.starts_with(GRUB_TRIAL)) || (file && id.ends_with(TRIAL_SUFFIX))
 }
 
 /// Everything that is wrong with the entries.
@@ -42,6 +51,7 @@ pub fn problems(wanted: &Artefacts, entries: &[MenuEntry]) -> Vec<Problem> {
     for entry in &normal {
         problems.extend(of_entry(wanted, entry));
     }
+    problems.extend(on_trial(wanted, entries, place));
     for entry in entries {
         for word in wanted.nowhere.iter().filter(|word| entry.words.contains(word)) {
             let text = "still has a word that was to go";
@@ -52,9 +62,41 @@ pub fn problems(wanted: &Artefacts, entries: &[MenuEntry]) -> Vec<Problem> {
     problems
 }
 
-fn of_entry(wanted: &Artefacts, entry: &MenuEntry) -> Vec<Problem> {
+/// What is tried stands in entries of its own, and nowhere else.
+fn on_trial(wanted: &Artefacts, entries: &[MenuEntry], place: &str) -> Vec<Problem> {
+    if wanted.trial.is_empty() {
+        return Vec::new();
+    }
     let mut problems = Vec::new();
-    for word in &wanted.words {
+    if !entries.iter().any(is_trial) {
+        let text = "No entry is there to be tried";
+        problems.push(problem(place, format!("{text}; there are {}.", titles(entries))));
+    }
+    for entry in entries.iter().filter(|entry| is_trial(entry)) {
+        problems.extend(has_words(&wanted.trial, entry));
+    }
+    for entry in entries.iter().filter(|entry| is_normal(entry)) {
+        for word in wanted.ours.iter().filter(|word| entry.words.contains(word)) {
+            let text = "has a word that is to be tried first";
+            problems.push(problem(&entry.place, format!("{} {text}: {word}.", named(entry))));
+        }
+    }
+    problems
+}
+
+fn of_entry(wanted: &Artefacts, entry: &MenuEntry) -> Vec<Problem> {
+    let mut problems = has_words(&wanted.words, entry);
+    for word in wanted.removed.iter().filter(|word| entry.words.contains(word)) {
+        let text = format!("{} still has a word that was to go: {word}.", named(entry));
+        problems.push(problem(&entry.place, text));
+    }
+    problems
+}
+
+/// Words that an entry must have, the last one counting.
+fn has_words(words: &[String], entry: &MenuEntry) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for word in words {
         if !entry.words.contains(word) {
             let found = entry.words.join(" ");
             problems.push(format!("{} must have {word}, and has: {found}.", named(entry)));
@@ -64,9 +106,6 @@ fn of_entry(wanted: &Artefacts, entry: &MenuEntry) -> Vec<Problem> {
                 named(entry)
             ));
         }
-    }
-    for word in wanted.removed.iter().filter(|word| entry.words.contains(word)) {
-        problems.push(format!("{} still has a word that was to go: {word}.", named(entry)));
     }
     problems.into_iter().map(|text| problem(&entry.place, text)).collect()
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::check::{Case, Desired, run};
+use crate::check::{Case, Desired, Rollout, run};
 use crate::host::Host;
 use crate::host::image::Member;
 use crate::host::rom::Probe;
@@ -9,12 +9,13 @@ use crate::sys::{Sysroot, host_tree};
 mod images;
 mod menus;
 mod taken_back;
+mod trial;
 
 /// What the plan for a recorded machine has to bring about.
 fn of(host: &str) -> Artefacts {
     let root = Sysroot::from_tree(host_tree(host).unwrap().unwrap());
     let host = Host::read(&root, Probe::No);
-    let desired = Desired::default();
+    let desired = Desired { rollout: Rollout::Standing, ..Desired::default() };
     let case = Case::new(&host, &desired);
     Artefacts::of(&host, &plan(&case, &run(&case)).unwrap())
 }
@@ -154,7 +155,7 @@ fn what_a_plan_has_to_bring_about() {
 fn a_word_that_neither_is_configured_nor_comes_is_not_wanted() {
     let root = Sysroot::from_tree(host_tree("z490-arch").unwrap().unwrap());
     let host = Host::read(&root, Probe::No);
-    let desired = Desired::default();
+    let desired = Desired { rollout: Rollout::Standing, ..Desired::default() };
     let case = Case::new(&host, &desired);
     let mut plan = plan(&case, &run(&case)).unwrap();
     let word = plan.kernel_parameters.add.remove(0);

@@ -3,11 +3,12 @@
 use super::{BECAUSE, words};
 use crate::check::Case;
 use crate::config::NotUnderstood;
-use crate::config::bls::{Entry, Listed, LoaderConf, fallback_name};
+use crate::config::bls::{Entry, Listed, LoaderConf, name_beside};
 use crate::config::cmdline::{Cmdline, Parameter};
 use crate::host::Host;
 use crate::host::boot::ESP_DIRS;
-use crate::host::parameters::current_entry;
+use crate::host::once::TRIAL_SUFFIX;
+use crate::host::parameters::{FALLBACK_SUFFIX, copied_from, current_entry, entry_id};
 use crate::host::selected::{BIND, IDS};
 use crate::plan::edits::{CannotEdit, Edits, MARK};
 use crate::plan::kernel_parameters::ParameterChange;
@@ -21,6 +22,77 @@ pub fn are_generated(host: &Host) -> bool {
         .is_some_and(|current| is_from_kernel_install(host, &current))
 }
 
+/// The entry that starts this system.
+fn current(host: &Host) -> Result<String, CannotEdit> {
+    current_entry(&host.bootloader, host).ok_or_else(|| CannotEdit {
+        path: format!("{}/loader/entries", host.bootloader.loader_dir.as_deref().unwrap_or("boot")),
+        reason: "it cannot be told which of the entries starts this system".to_owned(),
+    })
+}
+
+/// An entry with the words beside the current one, which stays the default. Gives the id that
+/// `bootctl set-oneshot` takes: the name of the file.
+pub fn trial(
+    case: &Case<'_>,
+    change: &ParameterChange,
+    edits: &mut Edits<'_>,
+) -> Result<String, CannotEdit> {
+    let host = case.host;
+    let current = current(host)?;
+    let all = entries_beside(host, &current);
+    let own = all.iter().filter(|(path, entry)| is_trial(path, entry));
+    let (same, other): (Vec<_>, Vec<_>) = own
+        .partition(|(path, _)| copied_from(&entry_id(path)) == Some(entry_id(&current).as_str()));
+    other.iter().try_for_each(|(path, _)| edits.remove_own(path))?;
+    let (dir, original) = current.rsplit_once('/').unwrap_or(("", &current));
+    let Some((_, entry)) = all.iter().find(|(path, _)| *path == current) else {
+        return Err(CannotEdit { path: current, reason: "it is not there".to_owned() });
+    };
+    let title = format!("{} (passthru, on trial)", entry.value("title").unwrap_or("Linux"));
+    let copy = entry.without_key("sort-key").with_title(&title);
+    let copy = copy.remove_options(&words(&change.remove));
+    let copy = copy
+        .add_options(&words(&change.add))
+        .map_err(|error| CannotEdit { path: current.clone(), reason: error.to_string() })?;
+    let path = match same.first() {
+        Some((path, _)) => path.clone(),
+        None => format!("{dir}/{}", beside(host, &all, original, TRIAL_SUFFIX, &copy)?),
+    };
+    edits.own(&path, &format!("{MARK}\n{}", copy.render()), 0o644, &BECAUSE)?;
+    edits.after_commands(&path);
+    Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
+}
+
+/// A name for a new entry that the loader does not make its default.
+fn beside(
+    host: &Host,
+    all: &[(String, Entry)],
+    original: &str,
+    suffix: &str,
+    copy: &Entry,
+) -> Result<String, CannotEdit> {
+    let named = all.iter().filter_map(|(path, entry)| {
+        Listed::new(path.rsplit('/').next().unwrap_or_default(), entry)
+    });
+    let listed: Vec<Listed> = named.collect();
+    // Not always beside the entries: it is on the EFI partition even where there is an XBOOTLDR.
+    let text =
+        ESP_DIRS.iter().find_map(|dir| host.files.text(&format!("{dir}/loader/loader.conf")));
+    let conf = LoaderConf::parse(text.unwrap_or_default());
+    name_beside(&listed, conf.default.as_deref(), original, suffix, copy).ok_or_else(|| {
+        CannotEdit {
+            path: original.to_owned(),
+            reason: "no name was found for a new entry that the loader would not make its default"
+                .to_owned(),
+        }
+    })
+}
+
+/// An entry of ours that is tried before the words go into the normal ones.
+fn is_trial(path: &str, entry: &Entry) -> bool {
+    entry.render().contains(MARK) && entry_id(path).ends_with(TRIAL_SUFFIX)
+}
+
 /// Plans the entries of this system, or what they are made from.
 pub fn plan(
     case: &Case<'_>,
@@ -28,16 +100,11 @@ pub fn plan(
     edits: &mut Edits<'_>,
 ) -> Result<(), CannotEdit> {
     let host = case.host;
-    let Some(current) = current_entry(&host.bootloader, host) else {
-        let path =
-            format!("{}/loader/entries", host.bootloader.loader_dir.as_deref().unwrap_or("boot"));
-        return Err(CannotEdit {
-            path,
-            reason: "it cannot be told which of the entries starts this system".to_owned(),
-        });
-    };
+    let current = current(host)?;
     let generated = is_from_kernel_install(host, &current);
-    let system = same_system(host, &current);
+    let (tried, system): (Vec<_>, Vec<_>) =
+        same_system(host, &current).into_iter().partition(|(path, entry)| is_trial(path, entry));
+    tried.iter().try_for_each(|(path, _)| edits.remove_own(path))?;
     let (mut spare, normal): (Vec<_>, Vec<_>) =
         system.into_iter().partition(|(path, entry)| *path != current && is_fallback(path, entry));
     if generated {
@@ -126,23 +193,7 @@ fn fallback(
     let copy = entry.without_key("sort-key").with_title(&title);
     let ours: Vec<String> = selecting(entry).into_iter().chain(change.add.clone()).collect();
     let copy = copy.remove_options(&words(&ours));
-    let listed: Vec<Listed> = entries
-        .iter()
-        .filter_map(|(path, entry)| Listed::new(path.rsplit('/').next().unwrap_or_default(), entry))
-        .collect();
-    // Not always beside the entries: it is on the EFI partition even where there is an XBOOTLDR.
-    let text =
-        ESP_DIRS.iter().find_map(|dir| host.files.text(&format!("{dir}/loader/loader.conf")));
-    let conf = LoaderConf::parse(text.unwrap_or_default());
-    let name =
-        fallback_name(&listed, conf.default.as_deref(), original, &copy).ok_or_else(|| {
-            CannotEdit {
-            path: current.to_owned(),
-            reason:
-                "no name was found for a fallback entry that the loader would not make its default"
-                    .to_owned(),
-        }
-        })?;
+    let name = beside(host, &entries, original, FALLBACK_SUFFIX, &copy)?;
     edits.own(&format!("{dir}/{name}"), &format!("{MARK}\n{}", copy.render()), 0o644, &BECAUSE)
 }
 

@@ -6,7 +6,8 @@ use crate::config::EditError;
 use crate::config::assignments::Assignments;
 use crate::config::cmdline::Parameter;
 use crate::host::Host;
-use crate::host::boot::GRUB_STOCK_ENTRIES;
+use crate::host::boot::GRUB_ENTRIES;
+use crate::host::once::GRUB_TRIAL;
 use crate::host::parameters::{grub_files, grub_reads_drop_ins, grub_without_recovery};
 use crate::host::selected::{BIND, IDS};
 use crate::plan::edits::{CannotEdit, Edits, MARK};
@@ -14,7 +15,44 @@ use crate::plan::kernel_parameters::ParameterChange;
 
 const DROP_IN: &str = "etc/default/grub.d/passthru.cfg";
 const VARIABLE: &str = "GRUB_CMDLINE_LINUX_DEFAULT";
-const STOCK_SCRIPT: &str = include_str!("../assets/grub-stock-entries");
+const ENTRIES_SCRIPT: &str = include_str!("../assets/grub-entries");
+
+/// A submenu of our own.
+struct Submenu<'a> {
+    id: &'a str,
+    title: &'a str,
+    why: &'a str,
+    remove: &'a [&'a str],
+    add: &'a [&'a str],
+}
+
+impl Submenu<'_> {
+    /// The script that has grub-mkconfig make it.
+    fn script(&self) -> String {
+        ENTRIES_SCRIPT
+            .replace("@REMOVE@", &quoted(&self.remove.join(" ")))
+            .replace("@ADD@", &quoted(&self.add.join(" ")))
+            .replace("@ID@", self.id)
+            .replace("@TITLE@", self.title)
+            .replace("@WHY@", self.why)
+    }
+}
+
+const STOCK: &str = "passthru-stock";
+
+/// Entries with the words, beside those that stay as they are. The first of them starts the
+/// newest kernel, as the first entry of 10_linux does, and after an update too.
+pub fn trial(change: &ParameterChange, edits: &mut Edits<'_>) -> Result<String, CannotEdit> {
+    let submenu = Submenu {
+        id: GRUB_TRIAL,
+        title: "With passthru, on trial",
+        why: "The other\n# entries stay as they are until `passthru promote`.",
+        remove: &words(&change.remove),
+        add: &words(&change.add),
+    };
+    edits.own(GRUB_ENTRIES, &submenu.script(), 0o755, &BECAUSE)?;
+    Ok(format!("{GRUB_TRIAL}>0"))
+}
 
 /// The words go into the variable that recovery entries do not get (grub-mkconfig's 10_linux),
 /// in a drop-in where grub-mkconfig reads some, else at the end of the variable's value.
@@ -58,16 +96,23 @@ fn stock_entries(
     if grub_without_recovery(host).is_none() || !host.bootloader.runs_10_linux {
         return Ok(());
     }
-    let known = edits.current(GRUB_STOCK_ENTRIES)?;
-    let mut own = stock_words(known.text());
+    let known = edits.current(GRUB_ENTRIES)?;
+    let is_stock = known.text().contains(STOCK);
+    let mut own = if is_stock { stock_words(known.text()) } else { Vec::new() };
     for word in change.add.iter().map(String::as_str) {
         let selects = [BIND, IDS].iter().any(|key| Parameter::parse(word).is(key));
         if !selects && !own.contains(&word) {
             own.push(word);
         }
     }
-    let text = STOCK_SCRIPT.replace("@WORDS@", &quoted(&own.join(" ")));
-    edits.own(GRUB_STOCK_ENTRIES, &text, 0o755, &["grub-no-recovery"])
+    let submenu = Submenu {
+        id: STOCK,
+        title: "Without passthru (as before)",
+        why: "GRUB makes no\n# recovery entries on this machine, so no other entry would start it as it was.",
+        remove: &own,
+        add: &[],
+    };
+    edits.own(GRUB_ENTRIES, &submenu.script(), 0o755, &["grub-no-recovery"])
 }
 
 /// The words that a script of ours takes out.

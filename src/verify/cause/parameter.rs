@@ -6,12 +6,13 @@ use crate::config::bls::Entry;
 use crate::config::cmdline::{Cmdline, Parameter};
 use crate::host::boot::{BootloaderKind, GRUB_CFGS};
 use crate::host::parameters::current_entry;
-use crate::verify::Reboot;
 use crate::verify::scene::Scene;
+use crate::verify::{Reboot, Stage};
 
 /// Why a word that was expected is not there.
 pub fn missing(scene: &Scene<'_>, word: &str) -> Cause {
     recovery(scene)
+        .or_else(|| on_trial(scene))
         .or_else(|| updated_kernel(scene, word))
         .or_else(|| another_entry(scene, word))
         .or_else(|| another_value(scene, word))
@@ -29,6 +30,12 @@ fn recovery(scene: &Scene<'_>) -> Option<Cause> {
         "A recovery entry was started (`{word}`), and recovery entries boot without passthrough."
     );
     Some(Cause::new(text, PICK_ENTRY).and("proc/cmdline", word))
+}
+
+/// The words stand in an entry that is started once, and this boot is another one.
+fn on_trial(scene: &Scene<'_>) -> Option<Cause> {
+    let trial = scene.trial.filter(|trial| trial.stage != Stage::Running)?;
+    Some(Cause::new(trial.text(), trial.hint()))
 }
 
 /// Of a module's parameter the last value counts.

@@ -119,7 +119,7 @@ impl Lab {
         let planned = || THEN.get_or_init(|| before().then()).clone();
         let then = self.then.clone().unwrap_or_else(planned);
         let (host, facts) = self.read();
-        evaluate(expected, &then, &host, &facts).unwrap()
+        evaluate(expected, &then, &host, &facts, None).unwrap()
     }
 
     /// The outcome of one expectation of many.

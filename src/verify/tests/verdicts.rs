@@ -6,7 +6,7 @@ use crate::verify::{Reboot, Report, Then, Verdict, evaluate};
 #[test]
 fn nothing_expected_is_no_success() {
     let (host, facts) = after().read();
-    assert_eq!(evaluate(&[], &Then::default(), &host, &facts), None);
+    assert_eq!(evaluate(&[], &Then::default(), &host, &facts, None), None);
     assert_eq!(Report::new(Vec::new(), Reboot::Done), None);
 }
 
@@ -48,7 +48,7 @@ fn recorded_machines_hold_what_their_plan_expects() {
         };
         assert!(expected.len() >= 6, "{name}: {expected:?}");
         let then = Then { boot_id: Some("boot-1".to_owned()), ..lab.then() };
-        let report = evaluate(&expected, &then, &host, &facts).unwrap();
+        let report = evaluate(&expected, &then, &host, &facts, None).unwrap();
         assert_eq!(report.verdict(), Verdict::Met, "{name}: {:#?}", report.outcomes());
     }
 }
@@ -198,12 +198,12 @@ fn every_recorded_machine_is_judged() {
             let desired = Desired { gpu: Some(gpu.address.to_string()), ..Desired::default() };
             let case = Case::new(&host, &desired);
             let expected = crate::plan::expectations_before(&case);
-            let report = evaluate(&expected, &then, &host, &facts).unwrap();
+            let report = evaluate(&expected, &then, &host, &facts, None).unwrap();
             let wrong: Vec<_> =
                 report.outcomes().iter().filter(|one| one.verdict != Verdict::Met).collect();
             assert!(wrong.is_empty(), "{name} {}: {wrong:#?}", gpu.address);
             let Ok(plan) = crate::plan::plan(&case, &crate::check::run(&case)) else { continue };
-            let report = evaluate(&plan.expectations, &then, &host, &facts).unwrap();
+            let report = evaluate(&plan.expectations, &then, &host, &facts, None).unwrap();
             for one in report.outcomes().iter().filter(|one| one.verdict == Verdict::Unmet) {
                 unmet += 1;
                 assert!(!one.evidence.is_empty(), "{name}: {one:#?}");

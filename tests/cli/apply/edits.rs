@@ -12,7 +12,7 @@ const GRUB: &str = "etc/default/grub";
 fn edits_of_other_lines_stay() {
     let machine = Machine::new("h170-mint-turing");
     let before = machine.text(GRUB);
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let machine = machine
         .replace(GRUB, "GRUB_TIMEOUT=", "# slower\nGRUB_TIMEOUT=9")
         .write("etc/modprobe.d/00-passthru.conf", "")
@@ -34,7 +34,7 @@ fn edits_of_other_lines_stay() {
 fn edits_of_the_same_line_are_shown_and_only_our_words_can_go() {
     let machine = Machine::new("h170-mint-turing");
     let before = machine.text(GRUB);
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let machine = machine.replace(GRUB, "quiet splash", "quiet splash nosmt");
     let edited = machine.everything();
     let output = machine.run(&["undo", "--yes"]);
@@ -59,7 +59,7 @@ fn edits_of_the_same_line_are_shown_and_only_our_words_can_go() {
 #[test]
 fn an_edit_in_the_middle_of_our_own_file_is_not_thrown_away() {
     let machine = Machine::new("h170-mint-turing");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let path = "etc/modprobe.d/00-passthru.conf";
     let text = machine.text(path).replacen("\nsoftdep", "\noptions kvm x=1\nsoftdep", 1);
     let machine = machine.write(path, &text);
@@ -78,7 +78,7 @@ fn an_edit_in_the_middle_of_our_own_file_is_not_thrown_away() {
 fn a_mode_that_somebody_set_stays() {
     use std::os::unix::fs::PermissionsExt as _;
     let machine = Machine::new("h170-mint-turing");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let path = machine.at(GRUB);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
     done(&machine, &["undo", "--yes"]);
@@ -102,7 +102,7 @@ fn extended_attributes_and_links_are_kept() {
         rustix::fs::getxattr(&real, "user.note", &mut value[..]).expect("it is there");
         value
     };
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     assert!(machine.at(GRUB).is_symlink());
     assert!(std::fs::read_to_string(&real).expect("there").contains("iommu=pt"));
     assert_eq!(note(), *b"mine");
@@ -132,7 +132,7 @@ fn edit() -> impl Strategy<Value = (prop::sample::Index, Edit)> {
 #[test]
 fn a_random_edit_is_never_lost() {
     let machine = Machine::new("z490-arch");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let log = answer(&machine, &["--json", "log", "show", "1"]).json();
     let changes = log["changes"].as_array().expect("a list").clone();
     let paths: Vec<String> =

@@ -255,7 +255,8 @@ fn what_is_written_is_what_was_planned() {
         };
         let writes = !call.starts_with("open") || rest.contains("O_CREAT");
         let looks = ["stat", "access", "readlink", "execve", "getcwd", "statfs", "chdir"];
-        let own = rest.contains("/var/lib/passthru") || rest.contains("/var/lib>, \"passthru\"");
+        let own = rest.contains(&format!("{root}/var/lib/passthru"))
+            || rest.contains("/var/lib>, \"passthru\"");
         if writes && !looks.iter().any(|look| call.contains(look)) && rest.contains(&root) && !own {
             *counts.entry(call).or_default() += 1;
         }

@@ -61,7 +61,36 @@ menuentry 'Linux (recovery mode)' --id recovery {
 }
 ### END /etc/grub.d/10_linux ###
 END
+if grep -q passthru-trial /etc/grub.d/42_passthru 2>/dev/null; then
+    add=$(sed -n "s/^add='\(.*\)'$/\1/p" /etc/grub.d/42_passthru)
+    cat >>/boot/grub/grub.cfg.new <<END
+### BEGIN /etc/grub.d/42_passthru ###
+submenu 'With passthru, on trial' --id passthru-trial {
+menuentry 'Linux' --id passthru-trial-normal {
+	$linux $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT $add
+	$initrd
+}
+}
+### END /etc/grub.d/42_passthru ###
+END
+fi
 mv /boot/grub/grub.cfg.new /boot/grub/grub.cfg
+"#;
+
+const GRUB_REBOOT: &str = r#"#!/usr/bin/busybox sh
+set -e
+mood=$(cat /etc/mood 2>/dev/null || :)
+echo "grub-reboot $*" >>/calls
+[ "$mood" != unwilling ] || { echo "grub-reboot: error: disk is full" >&2; exit 1; }
+[ "$mood" != forgetful ] || exit 0
+printf '# GRUB Environment Block\nnext_entry=%s\n####' "$1" >/boot/grub/grubenv
+[ "$mood" != stuck ] || { echo $$ >/pid; echo half >/boot/initrd.img-6.8.0-90-generic; exec sleep 1000; }
+"#;
+
+const GRUB_EDITENV: &str = r#"#!/usr/bin/busybox sh
+set -e
+echo "grub-editenv $*" >>/calls
+sed -i '/^next_entry=/d' /boot/grub/grubenv
 "#;
 
 /// A machine whose root is entered.
@@ -91,7 +120,9 @@ impl Live {
             std::fs::set_permissions(machine.at(program), mode).expect("set");
         }
         let machine = PROGRAMS.iter().fold(machine, |machine, (from, to)| bring(machine, from, to));
-        for applet in ["sh", "cat", "cp", "mkdir", "rm", "mv", "find", "cpio", "head", "sleep"] {
+        for applet in
+            ["sh", "cat", "cp", "mkdir", "rm", "mv", "find", "cpio", "head", "sleep", "grep", "sed"]
+        {
             let link = machine.at(&format!("usr/bin/{applet}"));
             std::os::unix::fs::symlink("busybox", link).expect("a link");
         }
@@ -104,6 +135,24 @@ impl Live {
             return None;
         }
         Some(Self(machine))
+    }
+
+    /// The same with GRUB's own scripts, so that an entry can be tried.
+    fn with_grub() -> Option<Self> {
+        let machine = Self::new()?.0;
+        let scripts = [
+            ("usr/sbin/grub-reboot", GRUB_REBOOT),
+            ("usr/bin/grub-editenv", GRUB_EDITENV),
+            ("etc/grub.d/10_linux", "#!/bin/sh\n"),
+        ];
+        let put = |machine: Machine, (path, text): (&str, &str)| {
+            machine.write(path, text).mode(path, 0o755)
+        };
+        Some(Self(scripts.into_iter().fold(machine, put)))
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.0.text("calls").lines().map(str::to_owned).collect()
     }
 
     fn mood(self, mood: &str) -> Self {
@@ -185,7 +234,7 @@ impl Live {
     /// It must refuse, with these words, and leave everything as it was.
     fn fails(&self, parts: &[&str]) {
         let before = self.everything();
-        let output = self.run(&["apply", "--yes"]);
+        let output = self.run(&["apply", "--yes", "--no-trial"]);
         assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
         for part in parts {
             assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
@@ -217,7 +266,7 @@ fn bring(machine: Machine, from: &str, to: &str) -> Machine {
 fn it_runs_each_program_once_reads_back_and_takes_back() {
     let Some(live) = Live::new() else { return };
     let before = live.everything();
-    let output = live.run(&["-v", "apply", "--yes"]);
+    let output = live.run(&["-v", "apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
     for part in [
         "Done, as transaction 1.",
@@ -267,7 +316,7 @@ fn what_generators_do_wrong_is_noticed_and_taken_back() {
         live.fails(parts);
     }
     let live = live.mood("well");
-    assert_eq!(live.run(&["apply", "--yes"]).code, 0, "and then it works");
+    assert_eq!(live.run(&["apply", "--yes", "--no-trial"]).code, 0, "and then it works");
 }
 
 #[test]
@@ -275,7 +324,7 @@ fn a_generator_that_hangs_is_stopped_at_the_deadline() {
     let Some(live) = Live::new() else { return };
     let live = live.mood("hang");
     let before = live.everything();
-    let output = live.run(&["apply", "--yes", "--deadline", "1"]);
+    let output = live.run(&["apply", "--yes", "--no-trial", "--deadline", "1"]);
     assert_eq!(output.code, 2, "{}", output.stderr);
     for part in ["it was not done after 1 s and was stopped", "--deadline SECONDS"] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
@@ -295,8 +344,8 @@ fn signals_take_everything_back() {
         let before = live.everything();
         let live_image = live.0.text(&format!("boot/initrd.img-{RELEASE}"));
         assert_eq!(live_image, "the old image");
-        let mut child = live.start(&["apply", "--yes"]);
-        let second = live.run(&["apply", "--yes"]);
+        let mut child = live.start(&["apply", "--yes", "--no-trial"]);
+        let second = live.run(&["apply", "--yes", "--no-trial"]);
         assert_eq!(second.code, 2);
         let holder = format!("(process {})", child.id());
         assert!(second.stderr.contains(&holder), "{holder}: {}", second.stderr);
@@ -317,7 +366,7 @@ fn a_kill_in_the_middle_of_a_generator_is_recovered_from() {
     let Some(live) = Live::new() else { return };
     let live = live.mood("hang");
     let before = live.everything();
-    let mut child = live.start(&["apply", "--yes"]);
+    let mut child = live.start(&["apply", "--yes", "--no-trial"]);
     let pid = child.id();
     child.kill().expect("killed");
     let _ = child.wait();
@@ -355,7 +404,7 @@ fn what_was_kept_is_put_back_where_it_cannot_be_made_anew() {
     let Some(live) = Live::new() else { return };
     let live = live.mood("hang");
     let before = live.everything();
-    let mut child = live.start(&["apply", "--yes"]);
+    let mut child = live.start(&["apply", "--yes", "--no-trial"]);
     child.kill().expect("killed");
     let _ = child.wait();
     let orphan = live.0.text("pid").trim().parse().expect("a number");
@@ -374,7 +423,7 @@ fn what_was_kept_is_put_back_where_it_cannot_be_made_anew() {
 #[test]
 fn words_that_others_ask_for_stay_after_an_undo() {
     let Some(live) = Live::new() else { return };
-    assert_eq!(live.run(&["apply", "--yes"]).code, 0);
+    assert_eq!(live.run(&["apply", "--yes", "--no-trial"]).code, 0);
     let grub = live.0.text("etc/default/grub");
     let line = grub.lines().find(|line| line.contains("vfio-pci.ids=")).expect("our line");
     let word = line.split(['"', ' ']).find(|word| word.starts_with("vfio-pci.ids=")).expect("ours");
@@ -391,7 +440,7 @@ fn words_that_others_ask_for_stay_after_an_undo() {
 fn an_undo_by_hand_is_finished() {
     let Some(live) = Live::new() else { return };
     let grub = live.0.text("etc/default/grub");
-    assert_eq!(live.run(&["apply", "--yes"]).code, 0);
+    assert_eq!(live.run(&["apply", "--yes", "--no-trial"]).code, 0);
     let machine = ["hooks", "modprobe", "load", "toml"].iter().fold(live.0, |machine, which| {
         machine.remove(match *which {
             "hooks" => "etc/initramfs-tools/hooks/passthru",
@@ -415,7 +464,7 @@ fn a_generator_that_is_missing_is_named_before() {
     std::fs::set_permissions(machine.at("usr/sbin/update-grub"), mode).expect("set");
     let live = Live(machine);
     let before = live.everything();
-    let output = live.run(&["apply", "--yes"]);
+    let output = live.run(&["apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
     let wanted = "the program update-grub is not there, or not executable";
     assert!(output.stderr.contains(wanted), "{}", output.stderr);
@@ -426,14 +475,17 @@ fn a_generator_that_is_missing_is_named_before() {
 #[test]
 fn changing_the_running_system_needs_root() {
     if !rustix::process::geteuid().is_root() {
-        let output = passthru(&["apply", "--yes"]);
+        let output = passthru(&["apply", "--yes", "--no-trial"]);
         assert!(output.stderr.contains("changing this machine needs root"), "{}", output.stderr);
         return;
     }
     let Some(live) = Live::new() else { return };
     let mut command = Command::new("chroot");
     command.args(["--userspec=65534:65534"]).arg(live.0.root());
-    let output = command.args(["/usr/bin/passthru", "apply", "--yes"]).output().expect("starts");
+    let output = command
+        .args(["/usr/bin/passthru", "apply", "--yes", "--no-trial"])
+        .output()
+        .expect("starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("changing this machine needs root"), "{stderr}");
@@ -445,7 +497,7 @@ fn a_full_boot_partition_is_named_before() {
     let mounts = live.0.text("proc/mounts") + "/dev/nvme0n1p3 /boot ext4 rw 0 0\n";
     let live = Live(live.0.write("proc/mounts", mounts));
     let before = live.everything();
-    let output = live.run_with_small("boot", "8m", &["apply", "--yes"]);
+    let output = live.run_with_small("boot", "8m", &["apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
     let wanted = "/boot has 7 MiB free, and a new image beside the old one needs 16 MiB";
     assert!(output.stderr.contains(wanted), "{}", output.stderr);
@@ -459,7 +511,7 @@ fn without_room_to_keep_images_they_are_made_again() {
     let Some(live) = Live::new() else { return };
     let live = Live(live.0.write("var/lib/note", "")).mood("once");
     let before = live.everything();
-    let output = live.run_with_small("var/lib", "24m", &["apply", "--yes"]);
+    let output = live.run_with_small("var/lib", "24m", &["apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
     assert!(output.stderr.contains("Everything was taken back"), "{}", output.stderr);
     let generated = [format!("boot/initrd.img-{RELEASE}"), "boot/grub/grub.cfg".to_owned()];
@@ -470,4 +522,121 @@ fn without_room_to_keep_images_they_are_made_again() {
     let calls = live.0.text("calls");
     assert_eq!(calls, "update-initramfs -u -k all\nupdate-initramfs -u -k all\nupdate-grub \n");
     assert!(!live.0.text(&generated[0]).contains("passthru"), "made without ours");
+}
+
+/// The entry is selected when everything else is done and read back, and undo takes it back.
+#[test]
+fn the_entry_on_trial_is_selected_last() {
+    let Some(live) = Live::with_grub() else { return };
+    let before = live.everything();
+    let output = live.run(&["--json", "apply", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    let document = output.json();
+    assert_eq!(
+        document["trial"],
+        serde_json::json!({"entry": "passthru-trial>0", "stage": "selected", "text": null})
+    );
+    let expected = ["update-initramfs -u -k all", "update-grub ", "grub-reboot passthru-trial>0"];
+    assert_eq!(live.calls(), expected);
+    assert_eq!(document["ran"].as_array().map(Vec::len), Some(3));
+    assert!(live.0.text("boot/grub/grubenv").contains("next_entry=passthru-trial>0\n"));
+    // GRUB has emptied it in a boot that nobody judged; asked again, just the entry is selected.
+    let grub =
+        live.0.text("boot/grub/grubenv").replace("next_entry=passthru-trial>0", "next_entry=");
+    let live = Live(
+        live.0.write("boot/grub/grubenv", grub).write("proc/sys/kernel/random/boot_id", "second\n"),
+    );
+    let verdict = live.run(&["--json", "verify"]);
+    let lost = verdict.json();
+    assert_eq!((verdict.code, &lost["trial"]["stage"]), (1, &"lost".into()), "{lost:#}");
+    let cause = lost["expectations"][0]["cause"].as_str().expect("a cause").to_owned();
+    assert!(cause.starts_with("GRUB was told at 20"), "{cause}");
+    assert!(cause.contains("did not come as far as its judgement"), "{cause}");
+    let again = live.run(&["--json", "apply", "--yes"]).json();
+    assert_eq!((&again["transaction"], &again["changed"]), (&().into(), &serde_json::json!([])));
+    assert_eq!(live.calls()[3..], ["grub-reboot passthru-trial>0"]);
+    let output = live.run(&["undo", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    // Menu and image are made anew, and nothing is left of the environment block.
+    let image = format!("boot/initrd.img-{RELEASE}");
+    assert!(!live.0.text("boot/grub/grub.cfg").contains("passthru"));
+    let differ = differing(&before, &live.everything());
+    assert_eq!(differ, ["boot/grub/grub.cfg", &image, "proc/sys/kernel/random/boot_id"]);
+}
+
+/// A boot that is judged is remembered, and a later boot of the default entry tells of it.
+#[test]
+fn what_came_of_a_trial_boot_is_remembered() {
+    let Some(live) = Live::with_grub() else { return };
+    assert_eq!(live.run(&["apply", "--yes", "--auto-promote"]).code, 0);
+    let line = live.0.text("proc/cmdline").trim_end().to_owned();
+    let script = live.0.text("etc/grub.d/42_passthru");
+    let words = script.lines().find_map(|line| line.strip_prefix("add='")).expect("words");
+    let words = words.trim_end_matches('\'').to_owned();
+    // Its words are there, and the card is not on vfio-pci.
+    let live = Live(
+        live.0
+            .write("proc/sys/kernel/random/boot_id", "second\n")
+            .write("proc/cmdline", format!("{line} {words}\n"))
+            .write("boot/grub/grubenv", "# GRUB Environment Block\nnext_entry=\n####"),
+    );
+    let output = live.run(&["verify", "--after-boot"]);
+    assert_eq!(output.code, 1, "{}{}", output.stdout, output.stderr);
+    assert!(live.0.text("etc/grub.d/42_passthru").contains("passthru-trial"), "not promoted");
+    let refused = live.run(&["promote", "--yes"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stderr.contains("Not everything holds"), "{}", refused.stderr);
+    let live = Live(
+        live.0
+            .write("proc/sys/kernel/random/boot_id", "third\n")
+            .write("proc/cmdline", format!("{line}\n")),
+    );
+    let later = live.run(&["--json", "verify"]).json();
+    assert_eq!(later["trial"]["stage"], "failed", "{later:#}");
+}
+
+#[test]
+fn an_entry_that_cannot_be_selected_takes_everything_back() {
+    for (mood, reason) in [
+        ("unwilling", "disk is full"),
+        ("forgetful", "GRUB was told to start passthru-trial>0 once, and it is told nothing"),
+    ] {
+        let Some(live) = Live::with_grub() else { return };
+        let live = live.mood(mood);
+        let before = live.everything();
+        let output = live.run(&["apply", "--yes"]);
+        assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
+        assert!(output.stderr.contains(reason), "{mood}: {}", output.stderr);
+        assert!(output.stderr.contains("Everything was taken back"), "{}", output.stderr);
+        assert_eq!(differing(&before, &live.everything()), [""; 0], "{mood}");
+    }
+}
+
+/// A power cut while the entry is being selected: it is selected, and nothing says so.
+#[test]
+fn a_selection_that_nobody_noted_is_taken_back() {
+    let Some(live) = Live::with_grub() else { return };
+    let live = live.mood("stuck");
+    let before = live.everything();
+    let mut child = live.start(&["apply", "--yes"]);
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+    assert!(live.0.text("boot/grub/grubenv").contains("next_entry=passthru-trial>0\n"));
+    // The stand-in outlives the program, and holds its lock.
+    let orphan = live.0.text("pid").trim().parse().expect("a pid");
+    let orphan = rustix::process::Pid::from_raw(orphan).expect("a pid");
+    rustix::process::kill_process(orphan, rustix::process::Signal::KILL).expect("ended");
+    std::thread::sleep(Duration::from_millis(200));
+    let live = live.mood("");
+    let output = live.run(&["recover"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    let mut after = live.everything();
+    let mut before = before;
+    // Image and menu are made anew from the files as they were.
+    assert!(!live.0.text("boot/grub/grub.cfg").contains("passthru"));
+    for state in [&mut before, &mut after] {
+        state.remove(&format!("boot/initrd.img-{RELEASE}"));
+        state.remove("boot/grub/grub.cfg");
+    }
+    assert_eq!(differing(&before, &after), [""; 0]);
 }

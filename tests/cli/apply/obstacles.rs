@@ -10,7 +10,7 @@ use crate::tools::{find, skipped};
 /// Runs `apply`, which must fail, name all of these, and change nothing.
 fn refuses(machine: &Machine, parts: &[&str]) {
     let before = machine.everything();
-    let output = machine.run(&["apply", "--yes"]);
+    let output = machine.run(&["apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
     for part in parts {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
@@ -22,7 +22,7 @@ fn refuses(machine: &Machine, parts: &[&str]) {
 fn without_a_terminal_it_wants_yes() {
     let machine = Machine::new("z490-arch");
     let before = machine.everything();
-    let output = machine.run(&["apply"]);
+    let output = machine.run(&["apply", "--no-trial"]);
     assert_eq!(output.code, 2);
     assert_eq!(
         output.stderr,
@@ -36,7 +36,7 @@ fn without_a_terminal_it_wants_yes() {
 #[test]
 fn a_recorded_machine_is_not_changed() {
     for args in [
-        &["--host", "z490-arch", "apply", "--yes"][..],
+        &["--host", "z490-arch", "apply", "--yes", "--no-trial"][..],
         &["--host", "z490-arch", "undo", "--yes"],
         &["--host", "z490-arch", "recover"],
         &["--host", "z490-arch", "log"],
@@ -50,7 +50,7 @@ fn a_recorded_machine_is_not_changed() {
 #[test]
 fn where_there_is_no_plan_it_answers_as_check_does() {
     let machine = Machine::new("b560-nobara-single-gpu");
-    let output = machine.run(&["--json", "apply", "--yes"]);
+    let output = machine.run(&["--json", "apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 1, "{}", output.stderr);
     assert_eq!(output.json()["schema"]["name"], "check");
     assert!(!machine.at("var/lib/passthru").exists(), "it left no trace");
@@ -67,7 +67,7 @@ fn nothing_to_undo_is_an_answer() {
     );
     assert_eq!(answer(&machine, &["recover"]).stdout, "Nothing is unfinished.\n");
     assert_eq!(answer(&machine, &["log"]).stdout, "passthru changed nothing on this machine.\n");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let output = machine.run(&["undo", "--yes", "7"]);
     assert_eq!(
         (output.code, output.stderr.as_str()),
@@ -110,7 +110,7 @@ fn links_never_lead_out_of_the_root() {
     std::fs::copy(machine.at("etc/default/grub"), &target).expect("copied");
     let before = std::fs::read(&target).expect("read");
     let machine = machine.link("etc/default/grub", target.to_str().expect("UTF-8"));
-    let _ = machine.run(&["apply", "--yes"]);
+    let _ = machine.run(&["apply", "--yes", "--no-trial"]);
     assert_eq!(std::fs::read(&target).expect("read"), before);
 }
 
@@ -162,7 +162,7 @@ fn a_read_only_filesystem_is_named_before() {
 #[test]
 fn a_second_writer_is_refused_with_the_number_of_the_first() {
     let machine = Machine::new("z490-arch");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let lock = machine.at("var/lib/passthru/lock");
     let own = std::process::id();
     std::fs::write(&lock, format!("{own}\n")).expect("written");
@@ -187,7 +187,7 @@ fn a_second_writer_is_refused_with_the_number_of_the_first() {
 #[test]
 fn a_state_directory_of_somebody_else_is_not_trusted() {
     let machine = Machine::new("z490-arch");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let state = machine.at("var/lib/passthru");
     let before = machine.everything();
     std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o777)).expect("set");
@@ -229,7 +229,7 @@ fn a_damaged_or_newer_record_stops_everything_that_writes() {
     ];
     for (file, spoil, wanted) in cases {
         let machine = Machine::new("z490-arch");
-        done(&machine, &["apply", "--yes"]);
+        done(&machine, &["apply", "--yes", "--no-trial"]);
         let path = format!("var/lib/passthru/1/{file}");
         let text = machine.text(&path);
         let machine = machine.write(&path, spoil(&text));
@@ -249,7 +249,7 @@ fn a_damaged_or_newer_record_stops_everything_that_writes() {
 #[test]
 fn an_emptied_journal_takes_no_originals_away() {
     let machine = Machine::new("h170-mint-turing");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let journal = machine.text("var/lib/passthru/1/journal.jsonl");
     let machine = machine.write("var/lib/passthru/1/journal.jsonl", "");
     for verb in [&["recover"][..], &["undo", "--yes"]] {
@@ -276,7 +276,7 @@ fn json_is_given_for_every_answer() {
     let output = machine.run(&["--json", "undo", "--yes"]);
     assert_eq!(output.code, 1);
     assert_eq!(output.json()["transaction"], serde_json::Value::Null);
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     done(&machine, &["undo", "--yes"]);
     let output = machine.run(&["--json", "undo", "--yes", "1"]);
     assert_eq!((output.code, output.stderr.as_str()), (1, ""));
@@ -311,7 +311,7 @@ fn a_root_of_ones_own_needs_no_root() {
 #[test]
 fn a_kept_content_that_was_changed_is_not_put_back() {
     let machine = Machine::new("h170-mint-turing");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let blobs = machine.at("var/lib/passthru/1/blobs");
     for entry in std::fs::read_dir(&blobs).expect("listed") {
         std::fs::write(entry.expect("an entry").path(), "evil").expect("written");
@@ -328,7 +328,7 @@ fn a_kept_content_that_was_changed_is_not_put_back() {
 fn a_clock_that_runs_backwards_does_no_harm() {
     let machine = Machine::new("h170-mint-turing");
     let before = machine.everything();
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let machine = ["record.json", "journal.jsonl"].iter().fold(machine, |machine, file| {
         let path = format!("var/lib/passthru/1/{file}");
         let text = machine.text(&path);
@@ -347,7 +347,7 @@ fn a_clock_that_runs_backwards_does_no_harm() {
 #[test]
 fn originals_are_for_root_only() {
     let machine = Machine::new("h170-mint-turing");
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     let mode = |path: &str| {
         std::fs::metadata(machine.at(path)).expect("there").permissions().mode() & 0o7777
     };

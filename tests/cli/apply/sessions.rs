@@ -42,7 +42,7 @@ fn end(output: &Output) -> &str {
 fn from_apply_over_the_reboot_to_undo() {
     let machine = machine();
     let before = machine.everything();
-    let output = answer(&machine, &["apply", "--yes"]);
+    let output = answer(&machine, &["apply", "--yes", "--no-trial"]);
     assert_eq!(
         end(&output),
         " transaction 1.\n\n\
@@ -77,6 +77,81 @@ fn from_apply_over_the_reboot_to_undo() {
     assert_eq!(configuration, [""; 0]);
 }
 
+/// On trial, verified in the boot that was tried, and the default then.
+#[test]
+fn from_a_trial_over_promotion_and_back() {
+    let machine = machine();
+    let before = machine.everything();
+    let plan = answer(&machine, &["--json", "plan"]).json();
+    assert_eq!(
+        plan["trial"],
+        serde_json::json!({"once": "systemd-boot", "entry": "arch-trial.conf"})
+    );
+    let output = answer(&machine, &["apply", "--yes"]);
+    assert_eq!(
+        end(&output),
+        " transaction 1.\n\n\
+         Run these inside that system, in this order; nothing takes effect before:\n  \
+         mkinitcpio -P\n  bootctl set-oneshot arch-trial.conf\n\
+         Reboot: that one boot starts arch-trial.conf, which is on trial; the default entry stays as it was.\n\
+         Then `passthru verify` says whether everything holds, and `passthru promote` makes it the default.\n\
+         If the machine hangs, reset it: it boots as before.\n"
+    );
+    let entry = machine.text("boot/loader/entries/arch.conf");
+    assert!(!entry.contains("passthru.bind="), "the default entry stays: {entry}");
+    let early = machine.run(&["promote", "--yes"]);
+    assert_eq!(early.code, 1, "{}{}", early.stdout, early.stderr);
+    assert!(early.stderr.contains("This boot was not started from the entry"), "{}", early.stderr);
+
+    let tried = machine.everything();
+    let word = plan["kernel_parameters"]["add"][0].as_str().expect("a word").to_owned();
+    let machine = reboot(machine, &word);
+    let met = answer(&machine, &["--json", "verify"]).json();
+    assert_eq!((&met["verdict"], &met["trial"]["stage"]), (&"met".into(), &"running".into()));
+    let again = answer(&machine, &["--json", "apply", "--yes"]).json();
+    assert_eq!((&again["transaction"], &again["trial"]["stage"]), (&().into(), &"running".into()));
+    let output = answer(&machine, &["promote", "--yes"]);
+    assert!(
+        output.stdout.starts_with(
+            "arch-trial.conf is on trial for 0000:07:00.0 Advanced Micro Devices, Inc. [AMD/ATI] Navi 23 \
+             [Radeon RX 6600/6600 XT/6600M], and all of the 11 things hold that were expected of this boot.\n\
+             What transaction 1 had on trial is the default now, as transaction 2.\n"
+        ),
+        "{}",
+        output.stdout
+    );
+    let entry = machine.text("boot/loader/entries/arch.conf");
+    assert!(entry.contains(&word), "{entry}");
+    assert!(!machine.at("boot/loader/entries/arch-trial.conf").exists());
+    assert!(machine.at("boot/loader/entries/arch-fallback.conf").exists());
+    assert_eq!(machine.run(&["promote", "--yes"]).code, 1, "nothing is on trial any more");
+    let nothing = answer(&machine, &["--json", "plan"]).json();
+    assert_eq!((&nothing["changes"], &nothing["trial"]), (&serde_json::json!([]), &().into()));
+
+    done(&machine, &["undo", "--yes"]);
+    let configuration = |left: Vec<String>| -> Vec<String> {
+        left.into_iter().filter(|path| !is_virtual(path)).collect()
+    };
+    assert_eq!(configuration(differing(&tried, &machine.everything())), [""; 0]);
+    done(&machine, &["undo", "--yes"]);
+    assert_eq!(configuration(differing(&before, &machine.everything())), [""; 0]);
+    let log = answer(&machine, &["log"]).stdout;
+    let what: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("   ") && !line.contains("to run"))
+        .map(|line| line.get(28..).and_then(|rest| rest.split(':').next()).unwrap_or_default())
+        .collect();
+    assert_eq!(
+        what,
+        [
+            "apply on trial (arch-trial.conf), taken back by 4",
+            "promote 1, taken back by 3",
+            "undo of 2, done",
+            "undo of 1, done"
+        ]
+    );
+}
+
 fn is_virtual(path: &str) -> bool {
     ["sys", "proc", "dev"].iter().any(|dir| path == *dir || path.starts_with(&format!("{dir}/")))
 }
@@ -84,7 +159,7 @@ fn is_virtual(path: &str) -> bool {
 #[test]
 fn the_log_tells_what_was_done() {
     let machine = machine();
-    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
     done(&machine, &["undo", "--yes"]);
     let log = answer(&machine, &["--json", "log"]).json();
     let all = log["transactions"].as_array().expect("a list");
@@ -133,14 +208,14 @@ fn typed(machine: &Machine, verb: &str, answer: &str) -> Option<(i32, String)> {
 fn at_a_terminal_it_asks() {
     let machine = machine();
     let before = machine.everything();
-    let Some((code, said)) = typed(&machine, "apply", "n\n") else {
+    let Some((code, said)) = typed(&machine, "apply --no-trial", "n\n") else {
         return skipped("the question at a terminal", "script is not installed");
     };
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("Carry this out? [y/N]"), "{said}");
     assert!(said.ends_with("Nothing was changed.\n"), "{said}");
     assert_eq!(differing(&before, &machine.everything()), [""; 0]);
-    let (code, said) = typed(&machine, "apply", "y\n").expect("it is there");
+    let (code, said) = typed(&machine, "apply --no-trial", "y\n").expect("it is there");
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("Done, as transaction 1."), "{said}");
     let machine = machine.replace("boot/loader/entries/arch.conf", "options ", "options nosmt ");
@@ -152,4 +227,21 @@ fn at_a_terminal_it_asks() {
     );
     assert!(machine.text("boot/loader/entries/arch.conf").contains("options nosmt "));
     assert!(!machine.text("boot/loader/entries/arch.conf").contains("passthru.bind"));
+}
+
+/// Another card on trial before the first was promoted: undo leads back one trial at a time.
+#[test]
+fn a_trial_after_a_trial_is_taken_back_to_the_first() {
+    let grub = "etc/grub.d/10_linux";
+    let machine = Machine::new("h170-mint-turing").write(grub, "#!/bin/sh\n").mode(grub, 0o755);
+    let before = machine.everything();
+    done(&machine, &["apply", "--yes", "01:00.0"]);
+    let first = machine.everything();
+    done(&machine, &["apply", "--yes", "00:02.0", "--auto-promote"]);
+    let text = machine.text("etc/grub.d/42_passthru");
+    assert!(text.contains("vfio-pci.ids=8086:") && !text.contains("10de:"), "{text}");
+    done(&machine, &["undo", "--yes"]);
+    assert_eq!(differing(&first, &machine.everything()), [""; 0]);
+    done(&machine, &["undo", "--yes"]);
+    assert_eq!(differing(&before, &machine.everything()), [""; 0]);
 }

@@ -19,7 +19,7 @@ fn an_entry_that_takes_effect_by_itself_waits_for_the_image() {
     let plan = plan(&Machine::new("z490-arch"), &[]);
     assert_eq!(late(&plan), ["/boot/loader/entries/arch.conf"]);
     assert!(words_of_changes(&plan).contains(&"/boot/loader/entries/arch-fallback.conf"));
-    let shown = Machine::new("z490-arch").run(&["plan"]).stdout;
+    let shown = Machine::new("z490-arch").run(&["plan", "--no-trial"]).stdout;
     assert!(
         shown.contains("  /boot/loader/entries/arch.conf (edit, after the commands)\n"),
         "{shown}"
@@ -48,7 +48,7 @@ fn without_commands_nothing_is_said_to_be_after_them() {
     let second = plan(&machine, &[]);
     assert_eq!(second["commands"], Value::Array(vec![]));
     assert_eq!(late(&second), ["/boot/loader/entries/arch.conf"]);
-    let shown = machine.run(&["plan"]).stdout;
+    let shown = machine.run(&["plan", "--no-trial"]).stdout;
     assert!(shown.contains("  /boot/loader/entries/arch.conf (edit)\n"), "{shown}");
 }
 

@@ -103,6 +103,7 @@ fn inside(work: &Path) {
     by_id_with_dracut_and_no_grub_drop_ins(&root);
     by_address_with_dracut(&root);
     by_id_in_modprobe_with_initramfs_tools(&root);
+    on_trial_with_grub(&root);
     an_image_without_the_module_is_refused(&root);
     a_menu_without_the_words_is_refused(&root);
     std::fs::write(work.join(DONE), "").expect("written");
@@ -145,7 +146,7 @@ fn apply(root: &Root, host: &str, args: &[&'static str], generator: Kind) -> App
     run_all(root, &machine, &commands);
     let before = State::of(root, generator);
     let clock = std::time::Instant::now();
-    let output = root.passthru(&machine, &[&["apply", "--yes"], args].concat());
+    let output = root.passthru(&machine, &[&["apply", "--yes", "--no-trial"], args].concat());
     let whole = clock.elapsed().as_millis();
     assert_eq!(output.code, 0, "{host}: {}{}", output.stdout, output.stderr);
     let read_back = "The boot menu and the images were read back and hold what they should";
@@ -259,6 +260,34 @@ fn by_id_in_modprobe_with_initramfs_tools(root: &Root) {
     done.take_back(root, Kind::InitramfsTools);
 }
 
+/// The real grub-mkconfig makes an entry on trial, the real grub-reboot selects it, and after undo
+/// nothing is left of either, not even the environment block.
+fn on_trial_with_grub(root: &Root) {
+    root.choose_generator(Kind::InitramfsTools);
+    let machine = root.machine("z490-arch");
+    run_all(root, &machine, &Planned::of(&machine, &[]).commands());
+    let before = State::of(root, Kind::InitramfsTools);
+    let block = root.path.join("boot/grub/grubenv");
+    assert!(!block.exists(), "Debian makes none by itself");
+    let output = root.passthru(&machine, &["apply", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    let said = "that one boot starts passthru-trial>0, which is on trial";
+    assert!(output.stdout.contains(said), "{}", output.stdout);
+    let text = std::fs::read_to_string(&block).expect("an environment block");
+    assert!(text.lines().any(|line| line == "next_entry=passthru-trial>0"), "{text}");
+    let menu = std::fs::read_to_string(root.path.join("boot/grub/grub.cfg")).expect("a menu");
+    let (normal, tried) = menu.split_once("submenu 'With passthru, on trial'").expect("a submenu");
+    assert!(!normal.contains("passthru.bind="), "{normal}");
+    let linux = tried.lines().find(|line| line.trim_start().starts_with("linux")).expect("a line");
+    assert!(linux.contains(&root.release) && linux.contains("passthru.bind="), "{linux}");
+    root.run(&["update-grub"]);
+    let again = std::fs::read_to_string(root.path.join("boot/grub/grub.cfg")).expect("a menu");
+    assert_eq!(again, menu, "who writes the menu anew keeps it");
+    let output = root.passthru(&machine, &["undo", "--yes"]);
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+    assert_eq!(State::of(root, Kind::InitramfsTools).differences(&before), [""; 0]);
+}
+
 /// A check that cannot fail proves nothing: with the files spoilt, each one complains.
 fn broken_files_are_noticed(root: &Root, done: &Applied) {
     let scripts = "etc/initramfs-tools/scripts/init-top";
@@ -314,7 +343,7 @@ fn refuses(
     let image = root.path.join(format!("boot/initrd.img-{}", root.release));
     let bytes = || std::fs::read(&image).expect("an image");
     let (before, image_before) = (State::of(root, generator), bytes());
-    let output = root.passthru(&machine, &["apply", "--yes"]);
+    let output = root.passthru(&machine, &["apply", "--yes", "--no-trial"]);
     assert_eq!(output.code, 2, "{}{}", output.stdout, output.stderr);
     for part in ["do not hold what they should", wanted, "all files are as before"] {
         assert!(output.stderr.contains(part), "{part}: {}", output.stderr);

@@ -6,6 +6,7 @@ type Spoil = fn(&mut Vec<MenuEntry>);
 
 fn grub() -> Artefacts {
     Artefacts {
+        trial: Vec::new(),
         words: vec!["iommu=pt".to_owned(), "vfio-pci.ids=10de:1b80".to_owned()],
         removed: vec!["iommu=off".to_owned()],
         ours: vec!["iommu=pt".to_owned(), "vfio-pci.ids=10de:1b80".to_owned()],

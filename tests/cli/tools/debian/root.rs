@@ -82,6 +82,8 @@ mount -t tmpfs dev "$M/.dev"
 for device in $devices; do cp -a "$M/dev/$device" "$M/.dev/"; done
 (cd "$S/dev" 2>/dev/null && find . -type f) | while read -r file; do : >"$M/.dev/$file"; done
 mount --move "$M/.dev" "$M/dev"
+# For the program itself: its filesystem is on a plain disk.
+mount --bind "$S/proc/mounts" "$M/proc/$$/mounts"
 exec chroot "$M" "$@"
 "#;
 

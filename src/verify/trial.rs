@@ -1,0 +1,148 @@
+//! What became of an entry that was selected for one boot.
+
+use serde::Serialize;
+
+use super::{Reboot, Then, Verdict};
+use crate::config::cmdline::Cmdline;
+use crate::host::booted::Facts;
+use crate::host::{Host, Observed};
+use crate::plan::{Expectation, Trial};
+
+/// How far a trial came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The next boot starts the entry.
+    Selected,
+    /// The machine was not rebooted, and the loader is not told to start the entry any more.
+    Unselected,
+    /// This boot was started from it.
+    Running,
+    /// The loader is still told to start it, and started another one.
+    Ignored,
+    /// It was started, and everything held; this boot is the default entry again.
+    Passed,
+    /// It was started, and not everything held; this boot is the default entry again.
+    Failed,
+    /// The loader forgot the selection as it does when it starts the entry, and nobody judged
+    /// that boot.
+    Lost,
+}
+
+/// What the journal knows of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told<'a> {
+    /// When the entry was selected.
+    pub selected_at: Option<&'a str>,
+    /// When its boot was judged, and what came of it.
+    pub judged: Option<(&'a str, Verdict)>,
+}
+
+/// A trial, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnTrial {
+    /// The entry, and how it is selected.
+    pub trial: Trial,
+    /// How far it came.
+    pub stage: Stage,
+    /// When it was selected.
+    pub selected_at: String,
+    /// When it was judged.
+    pub judged_at: Option<String>,
+}
+
+impl OnTrial {
+    /// Judges it; `selected` is what the loader is told now.
+    pub fn new(
+        trial: &Trial,
+        expected: &[Expectation],
+        then: &Then,
+        (host, facts): (&Host, &Facts),
+        selected: &Observed<String>,
+        told: Told<'_>,
+    ) -> Self {
+        let active = Cmdline::parse(host.command_line().unwrap_or_default());
+        let mut words = expected.iter().filter_map(|expectation| match expectation {
+            Expectation::Parameter(word) => Some(word),
+            _ => None,
+        });
+        let is_selected = selected.present().is_some_and(|entry| *entry == trial.entry);
+        // Where the programs are left to the user, nobody noted that it was selected.
+        let booted = then.reboot(host, facts) != Reboot::NotYet && told.selected_at.is_some();
+        let stage = match told.judged {
+            _ if !booted && is_selected => Stage::Selected,
+            _ if words.all(|word| active.contains_word(word)) => Stage::Running,
+            _ if !booted => Stage::Unselected,
+            _ if is_selected => Stage::Ignored,
+            Some((_, Verdict::Met)) => Stage::Passed,
+            Some(_) => Stage::Failed,
+            None => Stage::Lost,
+        };
+        Self {
+            trial: trial.clone(),
+            stage,
+            selected_at: told.selected_at.unwrap_or_default().to_owned(),
+            judged_at: told.judged.map(|(at, _)| at.to_owned()),
+        }
+    }
+
+    /// What became of it, in one or two sentences.
+    pub fn text(&self) -> String {
+        let (entry, loader) = (&self.trial.entry, self.trial.once.loader());
+        let judged = self.judged_at.as_deref().unwrap_or_default();
+        match self.stage {
+            Stage::Selected => {
+                format!(
+                    "The next boot starts {entry}, which is on trial; every later one the default entry."
+                )
+            }
+            Stage::Unselected => {
+                format!(
+                    "{entry} is on trial, and {loader} is not told to start it with the next boot."
+                )
+            }
+            Stage::Running => {
+                format!(
+                    "This boot was started from {entry}, which is on trial; the default entry is as before."
+                )
+            }
+            Stage::Ignored => format!(
+                "{loader} is still told to start {entry} once, and another entry was started: another boot loader, or one that does not look."
+            ),
+            Stage::Passed => format!(
+                "{entry} was started on trial, and everything held ({judged}). This boot is the default entry again, as before passthru."
+            ),
+            Stage::Failed => format!(
+                "{entry} was started on trial, and not everything held ({judged}). This boot is the default entry again, as before passthru."
+            ),
+            Stage::Lost => format!(
+                "{loader} was told at {} to start {entry} once, and has done so; that boot did not come as far as its judgement. It hung, the machine was reset too early, or another entry was picked in the menu. This boot is the default entry again, as before passthru.",
+                self.selected_at
+            ),
+        }
+    }
+
+    /// What to do next.
+    pub fn hint(&self) -> &'static str {
+        match self.stage {
+            Stage::Selected => "Reboot; then `passthru verify` says what came of it.",
+            Stage::Unselected => "`passthru apply` selects it once more.",
+            Stage::Running => {
+                "If everything holds, `passthru promote` makes it the default; `passthru undo` takes it back."
+            }
+            Stage::Ignored => {
+                "Pick the entry in the boot menu, or take everything back with `passthru undo`."
+            }
+            Stage::Passed => {
+                "`passthru apply` selects it once more; `passthru promote` in that boot makes it the default."
+            }
+            Stage::Failed => {
+                "`journalctl -u passthru-verify` has the account of that boot. `passthru apply` selects it once more, `passthru undo` takes everything back."
+            }
+            Stage::Lost => {
+                "`journalctl -b -1` shows how far that boot came. `passthru apply` selects the entry once more, `passthru undo` takes everything back."
+            }
+        }
+    }
+}
