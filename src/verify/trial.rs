@@ -146,3 +146,73 @@ impl OnTrial {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::booted;
+    use crate::host::once::BootOnce;
+    use crate::host::rom::Probe;
+    use crate::sys::{Node, Sysroot, host_tree};
+
+    /// The guide's machine in the boot after the one in which the entry was selected, or in that
+    /// same one.
+    fn stage(
+        rebooted: bool,
+        word: &str,
+        selected: Option<&str>,
+        judged: Option<Verdict>,
+    ) -> (Stage, String) {
+        let mut tree = host_tree("z490-arch").unwrap().unwrap();
+        tree.insert(booted::BOOT_ID, Node::File { bytes: b"boot-2\n".to_vec(), meta: None });
+        let root = Sysroot::from_tree(tree);
+        let host = Host::read(&root, Probe::No);
+        let facts = booted::read(&root, &host);
+        let boot_id = if rebooted { "boot-1" } else { "boot-2" };
+        let then = Then { boot_id: Some(boot_id.to_owned()), ..Then::default() };
+        let trial = Trial { once: BootOnce::Grub, entry: "passthru-trial>0".to_owned() };
+        let selected =
+            selected.map_or(Observed::Absent, |entry| Observed::Present(entry.to_owned()));
+        let told =
+            Told { selected_at: Some("noon"), judged: judged.map(|verdict| ("one", verdict)) };
+        let expected = [Expectation::IommuOn, Expectation::Parameter(word.to_owned())];
+        let on_trial = OnTrial::new(&trial, &expected, &then, (&host, &facts), &selected, told);
+        (on_trial.stage, on_trial.text() + " " + on_trial.hint())
+    }
+
+    #[test]
+    fn what_became_of_a_trial() {
+        let own = Some("passthru-trial>0");
+        let (old, new) = ("quiet", "passthru.bind=x");
+        for (rebooted, word, selected, judged, expected, said) in [
+            (false, new, own, None, Stage::Selected, "The next boot starts passthru-trial>0"),
+            (false, new, None, None, Stage::Unselected, "is not told to start it"),
+            (false, new, Some("other"), None, Stage::Unselected, "`passthru apply` selects it"),
+            (true, old, None, None, Stage::Running, "This boot was started from passthru-trial>0"),
+            (true, old, None, Some(Verdict::Met), Stage::Running, "`passthru promote` makes it"),
+            (
+                true,
+                new,
+                own,
+                None,
+                Stage::Ignored,
+                "another boot loader, or one that does not look",
+            ),
+            (true, new, None, Some(Verdict::Met), Stage::Passed, "everything held (one)"),
+            (true, new, None, Some(Verdict::Unmet), Stage::Failed, "not everything held (one)"),
+            (
+                true,
+                new,
+                None,
+                Some(Verdict::Unknown),
+                Stage::Failed,
+                "journalctl -u passthru-verify",
+            ),
+            (true, new, None, None, Stage::Lost, "GRUB was told at noon to start"),
+        ] {
+            let (stage, text) = stage(rebooted, word, selected, judged);
+            assert_eq!(stage, expected, "{said}");
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+}
