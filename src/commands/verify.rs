@@ -9,12 +9,13 @@ use crate::proof::read_back;
 use crate::sys::writer::Writer;
 use crate::transaction::{State, Store, Transaction};
 use crate::ui::Ui;
-use crate::verify::{Report, Verdict, evaluate};
+use crate::verify::{Report, Verdict, evaluate, groups_to_ask};
 
 /// Say after the reboot whether the last transaction took effect, and why not where it did not
 ///
 /// Everything is read anew: what the kernel was started with, who has the card, whether its
-/// groups can be opened. Exit code 0: all of it holds; 1: something does not, or the machine was
+/// groups are viable. As root it asks VFIO about the groups, for which it opens them for a
+/// moment; without root it goes by sysfs. Exit code 0: all of it holds; 1: something does not, or the machine was
 /// not rebooted yet.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
@@ -43,6 +44,7 @@ pub fn run(_args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     super::check::could_look(&host)?;
     let mut facts = booted::read(&root, &host);
     let aim = &last.record.aims.done;
+    facts.ask_vfio(&root, &groups_to_ask(&aim.expectations, &last.record.then, &host, &facts));
     let judge = |facts: &booted::Facts| -> Result<Report, Error> {
         evaluate(&aim.expectations, &last.record.then, &host, facts)
             .ok_or_else(|| Error::new(format!("transaction {} expects nothing", last.record.id)))
