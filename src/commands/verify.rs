@@ -11,12 +11,13 @@ use crate::sys::Sysroot;
 use crate::sys::writer::Writer;
 use crate::transaction::{Selection, State, Store, Transaction, on_trial};
 use crate::ui::Ui;
-use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate};
+use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate, groups_to_ask};
 
 /// Say after the reboot whether the last transaction took effect, and why not where it did not
 ///
 /// Everything is read anew: what the kernel was started with, who has the card, whether its
-/// groups can be opened. Exit code 0: all of it holds; 1: something does not, or the machine was
+/// groups are viable. As root it asks VFIO about the groups, for which it opens them for a
+/// moment; without root it goes by sysfs. Exit code 0: all of it holds; 1: something does not, or the machine was
 /// not rebooted yet.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -98,6 +99,7 @@ pub fn judge<'a>(
     let Transaction { record, journal } = transaction;
     let mut facts = booted::read(root, host);
     let aim = &record.aims.done;
+    facts.ask_vfio(root, &groups_to_ask(&aim.expectations, &record.then, host, &facts));
     let told = Told {
         selected_at: journal.selected_at(),
         judged: journal.judged().map(|(at, _, verdict)| (at, verdict)),

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::{Schema, Unreadable};
 use crate::check::Evidence;
-use crate::host::booted::{BOOT_ID, Facts};
+use crate::host::Observed;
+use crate::host::booted::{BOOT_ID, Facts, VfioGroup};
 use crate::verify::{OnTrial, Outcome, Reboot, Report, Stage, Verdict};
 
 /// The whole answer.
@@ -23,6 +24,9 @@ pub struct VerifyDocument {
     pub trial: Option<OnTrialDocument>,
     /// Never empty; in the order of the plan.
     pub expectations: Vec<Expected>,
+    /// What VFIO itself says of the card's groups; empty where it was not asked, as before the
+    /// reboot or for another root.
+    pub vfio_groups: Vec<VfioGroupState>,
     /// What bears on all of them.
     pub remarks: Vec<String>,
     /// What could not be read.
@@ -52,6 +56,19 @@ impl OnTrialDocument {
     }
 }
 
+/// A group, as VFIO_GROUP_GET_STATUS has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct VfioGroupState {
+    /// Its number.
+    pub group: u32,
+    /// It can be given to a guest; `null` where VFIO could not be asked, and while another process
+    /// has the group open.
+    pub viable: Option<bool>,
+    /// A process has it open, or it is in a container; `null` where VFIO could not be asked.
+    pub in_use: Option<bool>,
+}
+
 /// One expectation, judged.
 #[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
@@ -79,6 +96,11 @@ impl VerifyDocument {
                 "Whether the machine was rebooted since the change is not known: {reason}."
             )),
         };
+        let devices = facts.only_devices().map(|_| {
+            "This kernel has no VFIO groups, only a node for each device in /dev/vfio/devices \
+             (CONFIG_VFIO_GROUP is off): a guest gets the card through iommufd alone."
+                .to_owned()
+        });
         let each = |(path, reason): &(String, String)| Unreadable {
             path: format!("/{path}"),
             reason: reason.clone(),
@@ -94,9 +116,24 @@ impl VerifyDocument {
             boot_id: facts.boot_id.present().cloned(),
             trial: trial.map(OnTrialDocument::of),
             expectations: report.outcomes().iter().map(Expected::of).collect(),
-            remarks: remark.into_iter().collect(),
+            vfio_groups: facts.vfio_groups.iter().map(VfioGroupState::of).collect(),
+            remarks: remark.into_iter().chain(devices).collect(),
             unreadable,
         }
+    }
+}
+
+impl VfioGroupState {
+    fn of((group, said): (&u32, &Observed<VfioGroup>)) -> Self {
+        let (viable, in_use) = match said {
+            Observed::Present(VfioGroup::Viable) => (Some(true), Some(false)),
+            Observed::Present(VfioGroup::NotViable) => (Some(false), Some(false)),
+            Observed::Present(VfioGroup::ContainerSet) => (Some(true), Some(true)),
+            Observed::Present(VfioGroup::Open) => (None, Some(true)),
+            Observed::Absent => (Some(false), Some(false)),
+            Observed::Unreadable(_) => (None, None),
+        };
+        Self { group: *group, viable, in_use }
     }
 }
 
@@ -149,5 +186,45 @@ mod tests {
         assert_eq!(json["expectations"][1]["verdict"], "unmet");
         assert!(json["expectations"][1]["cause"].is_string());
         assert_eq!(json["remarks"].as_array().map(Vec::len), Some(1));
+    }
+
+    /// `null` is what nobody could look at.
+    #[test]
+    fn groups_are_as_vfio_says() {
+        let hidden = || Observed::Unreadable("permission denied (root may read it)".to_owned());
+        let states = [
+            (1, Observed::Present(VfioGroup::Viable)),
+            (2, Observed::Present(VfioGroup::NotViable)),
+            (3, Observed::Present(VfioGroup::ContainerSet)),
+            (4, Observed::Present(VfioGroup::Open)),
+            (5, Observed::Absent),
+            (6, hidden()),
+        ];
+        let states: Vec<VfioGroupState> =
+            states.iter().map(|(n, s)| VfioGroupState::of((n, s))).collect();
+        assert_eq!(
+            serde_json::to_value(states).unwrap(),
+            serde_json::json!([
+                {"group": 1, "viable": true, "in_use": false},
+                {"group": 2, "viable": false, "in_use": false},
+                {"group": 3, "viable": true, "in_use": true},
+                {"group": 4, "viable": null, "in_use": true},
+                {"group": 5, "viable": false, "in_use": false},
+                {"group": 6, "viable": null, "in_use": null},
+            ])
+        );
+    }
+
+    #[test]
+    fn a_kernel_without_groups_is_remarked() {
+        let mut tree = host_tree("qemu-intel-bound").unwrap().unwrap();
+        tree.insert("dev/vfio/devices/vfio0", crate::sys::Node::Present(None));
+        let root = Sysroot::from_tree(tree);
+        let host = Host::read(&root, Probe::No);
+        let facts = booted::read(&root, &host);
+        let then = Then { elsewhere: true, ..Then::default() };
+        let report = evaluate(&[Expectation::IommuOn], &then, &host, &facts, None).unwrap();
+        let remarks = VerifyDocument::of(7, &report, &facts, None).remarks;
+        assert!(remarks.iter().any(|one| one.contains("iommufd alone")), "{remarks:?}");
     }
 }

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Host;
 use super::pci::{DEVICES, PciAddress};
+pub use crate::sys::VfioGroup;
 use crate::sys::{Observed, Sysroot};
 
 /// Random, and new with every boot (drivers/char/random.c).
 pub const BOOT_ID: &str = "proc/sys/kernel/random/boot_id";
 /// One node for each group whose functions VFIO drivers hold (drivers/vfio/group.c).
 pub const VFIO_NODES: &str = "dev/vfio";
+/// One node for each function that a VFIO driver holds, with CONFIG_VFIO_DEVICE_CDEV since Linux
+/// 6.6 (drivers/vfio/device_cdev.c).
+pub const VFIO_DEVICES: &str = "dev/vfio/devices";
 
 /// One record of the kernel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +44,11 @@ pub struct Facts {
     pub log: Observed<Vec<LogLine>>,
     /// Names in /dev/vfio.
     pub vfio_nodes: Observed<Vec<String>>,
+    /// Names in /dev/vfio/devices.
+    pub vfio_devices: Observed<Vec<String>>,
+    /// What VFIO itself says of groups, by number; absent for one that it does not have. Nothing
+    /// for a group that it was not asked about, as elsewhere than in the running system.
+    pub vfio_groups: BTreeMap<u32, Observed<VfioGroup>>,
     /// `driver_override` of the functions of cards and of those on a VFIO driver; absent where
     /// none is set.
     pub overrides: BTreeMap<PciAddress, Observed<String>>,
@@ -49,7 +58,26 @@ pub struct Facts {
     pub unreadable: Vec<(String, String)>,
 }
 
-/// Reads them; [`Facts::artefact_problems`] is left empty for whoever opens images.
+impl Facts {
+    /// Asks VFIO about these groups.
+    pub fn ask_vfio(&mut self, root: &Sysroot, groups: &BTreeSet<u32>) {
+        let asked = groups.iter().filter_map(|group| Some((*group, root.vfio_group(*group)?)));
+        self.vfio_groups = asked.collect();
+        self.unreadable = root.unreadable();
+    }
+
+    /// Names of the nodes of devices, on a kernel that has none for groups (built without
+    /// CONFIG_VFIO_GROUP). With it there would be /dev/vfio/vfio, or a group's node.
+    pub fn only_devices(&self) -> Option<&[String]> {
+        let nodes = self.vfio_nodes.present()?;
+        let of_groups = |name: &String| name == "vfio" || name.parse::<u32>().is_ok();
+        let devices = self.vfio_devices.present().filter(|names| !names.is_empty())?;
+        (!nodes.iter().any(of_groups)).then_some(devices)
+    }
+}
+
+/// Reads them. [`Facts::artefact_problems`] is left empty for whoever opens images, and
+/// [`Facts::vfio_groups`] for [`Facts::ask_vfio`].
 pub fn read(root: &Sysroot, host: &Host) -> Facts {
     let functions = functions(host);
     let addresses: Vec<String> = functions.iter().map(ToString::to_string).collect();
@@ -58,6 +86,8 @@ pub fn read(root: &Sysroot, host: &Host) -> Facts {
         boot_id: boot_id(root),
         log: log.map(|records| records.iter().filter_map(|r| LogLine::parse(r)).collect()),
         vfio_nodes: vfio_nodes(root),
+        vfio_devices: root.list(VFIO_DEVICES),
+        vfio_groups: BTreeMap::new(),
         overrides: functions.into_iter().map(|at| (at, driver_override(root, at))).collect(),
         artefact_problems: Vec::new(),
         unreadable: Vec::new(),

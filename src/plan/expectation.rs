@@ -29,7 +29,7 @@ pub enum Expectation {
     NotOnVfio(PciAddress),
     /// A function of the host's cards keeps its driver.
     Keeps(PciAddress, String),
-    /// The group can be opened: /dev/vfio/N is there.
+    /// The group can be given to a guest: /dev/vfio/N is there, and VFIO says that it is viable.
     VfioGroup(u32),
     /// vfio-pci holds nothing that belongs to a card of the host.
     NothingElseTaken,

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::kernel_log;
@@ -145,6 +145,16 @@ impl Directory {
         }
     }
 
+    /// A character device, open for requests of ioctl(2); ENOTTY where something else is there.
+    pub fn device(&self, path: &str) -> Result<OwnedFd, Errno> {
+        let fd = self.open(path, OFlags::PATH)?;
+        let stat = rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::CharacterDevice => self.open(path, OFlags::empty()),
+            _ => Err(Errno::NOTTY),
+        }
+    }
+
     /// Free space of the filesystem that holds a path.
     pub fn space(&self, path: &str) -> Observed<Space> {
         match self.open(path, OFlags::PATH).and_then(|fd| rustix::fs::fstatvfs(&fd)) {
@@ -264,7 +274,7 @@ fn failed<T>(errno: Errno) -> Observed<T> {
 }
 
 /// What an error number means to a reader.
-fn reason(errno: Errno) -> String {
+pub fn reason(errno: Errno) -> String {
     match errno {
         Errno::ACCESS | Errno::PERM => "permission denied (root may read it)".to_owned(),
         Errno::ISDIR => "it is a directory".to_owned(),

@@ -22,6 +22,7 @@ mod record;
 mod signal;
 mod sysroot;
 mod tree;
+mod vfio_group;
 pub mod writer;
 
 pub use archive::ArchiveEntry;
@@ -36,3 +37,4 @@ pub use output::{
 pub use signal::StopRequest;
 pub use sysroot::{Dir, OpenRootError, Sysroot};
 pub use tree::{Node, Tree};
+pub use vfio_group::VfioGroup;

@@ -126,7 +126,7 @@ unmet: not everything that was expected holds.
 
 unmet   The kernel was started with passthru.bind=1002:73ff:1462:5022@0000:07:00.0.
 unmet   0000:07:00.0 is on vfio-pci.
-unmet   /dev/vfio/18 is there.
+unmet   IOMMU group 18 is viable for VFIO (/dev/vfio/18).
         Why: /boot/loader/entries/arch.conf no longer has what passthru added: something
         took it out after the change.
         You: Look at what `passthru plan` would change now, and run `passthru apply`

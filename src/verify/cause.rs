@@ -68,7 +68,7 @@ pub fn of(scene: &Scene<'_>, expectation: &Expectation) -> Cause {
         Expectation::OnVfio(address) => binding::not_bound(scene, *address),
         Expectation::NotOnVfio(address) => taken::still_bound(scene, *address),
         Expectation::Keeps(address, driver) => kept::lost(scene, *address, driver),
-        Expectation::VfioGroup(group) => group::missing(scene, *group),
+        Expectation::VfioGroup(group) => group::not_viable(scene, *group),
         Expectation::NothingElseTaken => taken::foreign(scene),
     }
 }

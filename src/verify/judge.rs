@@ -1,16 +1,17 @@
 //! Whether one expectation holds: three outcomes, each with what was read.
 
 mod foreign;
+mod group;
 mod words;
 
 pub use foreign::foreign;
+pub use group::holders;
 pub use words::is_in_effect;
 
 use super::Verdict;
 use super::scene::Scene;
 use crate::check::Evidence;
 use crate::host::Observed;
-use crate::host::booted::VFIO_NODES;
 use crate::host::iommu::GROUPS;
 use crate::host::pci::{DEVICES, PciAddress, PciDevice};
 use crate::plan::Expectation;
@@ -52,7 +53,7 @@ pub fn judge(scene: &Scene<'_>, expectation: &Expectation) -> Judgement {
         Expectation::OnVfio(address) => on_vfio(scene, *address),
         Expectation::NotOnVfio(address) => not_on_vfio(scene, *address),
         Expectation::Keeps(address, driver) => keeps(scene, *address, driver),
-        Expectation::VfioGroup(group) => vfio_group(scene, *group),
+        Expectation::VfioGroup(group) => group::viable(scene, *group),
         Expectation::NothingElseTaken => nothing_else(scene),
     }
 }
@@ -159,28 +160,6 @@ fn keeps(scene: &Scene<'_>, address: PciAddress, wanted: &str) -> Judgement {
             Judgement::of(driver == Some(wanted), path, driver_word(driver))
         }
     }
-}
-
-/// The node must be there, and be that of the card's functions: numbers are given anew at every
-/// boot, in the order in which devices are found.
-fn vfio_group(scene: &Scene<'_>, group: u32) -> Judgement {
-    let path = format!("/{VFIO_NODES}/{group}");
-    let nodes = match &scene.facts.vfio_nodes {
-        Observed::Present(nodes) => nodes.as_slice(),
-        Observed::Absent => &[],
-        Observed::Unreadable(reason) => {
-            return Judgement::Unknown(VFIO_NODES.to_owned(), reason.clone());
-        }
-    };
-    if !nodes.contains(&group.to_string()) {
-        return Judgement::of(false, path, "not there");
-    }
-    let own = scene.to_bind().filter_map(|address| scene.host.device(address)?.iommu_group);
-    let own: Vec<u32> = own.collect();
-    if !own.is_empty() && !own.contains(&group) {
-        return Judgement::of(false, path, "the node of another group than the card's");
-    }
-    Judgement::of(true, path, "there")
 }
 
 fn nothing_else(scene: &Scene<'_>) -> Judgement {

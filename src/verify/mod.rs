@@ -12,6 +12,8 @@ mod trial;
 pub use then::{Reboot, Then};
 pub use trial::{OnTrial, Stage, Told};
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Desired, Evidence};
@@ -110,6 +112,25 @@ pub fn evaluate(
         expected.iter().map(|expectation| outcome(&scene, expectation)).collect()
     };
     Report::new(outcomes, reboot)
+}
+
+/// Groups that VFIO is to be asked about: those that are expected and have a function of the card,
+/// after the reboot. A number may be another group's by now, which is not to be opened.
+pub fn groups_to_ask(
+    expected: &[Expectation],
+    then: &Then,
+    host: &Host,
+    facts: &Facts,
+) -> BTreeSet<u32> {
+    if then.reboot(host, facts) == Reboot::NotYet {
+        return BTreeSet::new();
+    }
+    let group_of = |expectation: &Expectation| match expectation {
+        Expectation::OnVfio(address) => host.device(*address)?.iommu_group,
+        _ => None,
+    };
+    let own = expected.iter().filter_map(group_of);
+    own.filter(|group| expected.contains(&Expectation::VfioGroup(*group))).collect()
 }
 
 /// What holds already was not tried by a boot, so it waits too.

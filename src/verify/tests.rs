@@ -1,5 +1,6 @@
 mod bound;
 mod drivers;
+mod groups;
 mod lab;
 mod rest;
 mod verdicts;

@@ -19,3 +19,4 @@ mod image;
 mod kernel;
 #[path = "../cli/tools/debian/packages.rs"]
 mod packages;
+mod topology;

@@ -59,7 +59,9 @@ impl Expectation {
             Self::OnVfio(address) => format!("{address} is on vfio-pci."),
             Self::NotOnVfio(address) => format!("{address} is not on vfio-pci."),
             Self::Keeps(address, driver) => format!("{address} stays with the host, on {driver}."),
-            Self::VfioGroup(group) => format!("/dev/vfio/{group} is there."),
+            Self::VfioGroup(group) => {
+                format!("IOMMU group {group} is viable for VFIO (/dev/vfio/{group}).")
+            }
             Self::NothingElseTaken => {
                 "vfio-pci holds no function of another card of the host.".to_owned()
             }

@@ -1,13 +1,64 @@
-//! The node of a VFIO group is not there.
+//! A VFIO group that cannot be given to a guest.
 
 use super::{Cause, binding};
+use crate::check::Evidence;
+use crate::host::Observed;
 use crate::host::booted::VFIO_NODES;
-use crate::host::pci::{DEVICES, PciDevice};
+use crate::host::iommu::GROUPS;
+use crate::host::pci::{DEVICES, PciAddress, PciDevice};
 use crate::plan::Expectation;
+use crate::verify::judge;
 use crate::verify::scene::Scene;
 
+/// Its node is missing, or a member keeps it from being viable.
+pub fn not_viable(scene: &Scene<'_>, group: u32) -> Cause {
+    let nodes = scene.facts.vfio_nodes.present().map_or(&[][..], Vec::as_slice);
+    let asked = scene.facts.vfio_groups.get(&group);
+    let there = nodes.contains(&group.to_string()) || scene.facts.only_devices().is_some();
+    let own = |at: &PciAddress| scene.host.device(*at).and_then(|d| d.iommu_group) == Some(group);
+    if !there || asked.is_some_and(Observed::is_absent) || !scene.to_bind().any(|at| own(&at)) {
+        return missing(scene, group);
+    }
+    let on_host = |at: &PciAddress| !scene.host.device(*at).is_some_and(PciDevice::on_vfio);
+    if let Some(address) = scene.to_bind().find(|at| own(at) && on_host(at)) {
+        return binding::not_bound(scene, address);
+    }
+    held(scene, group)
+}
+
+/// DMA of a group belongs to VFIO, or to drivers of the host (drivers/iommu/iommu.c,
+/// iommu_group_dma_owner_claimed).
+fn held(scene: &Scene<'_>, group: u32) -> Cause {
+    let holders = judge::holders(scene, group);
+    if holders.is_empty() {
+        let text = format!(
+            "VFIO says that group {group} is not viable, and no driver of the host is to be seen \
+             in it: a member that is no PCI device, or another user of the IOMMU, holds it."
+        );
+        return Cause::new(text, format!("Look at what is in /{GROUPS}/{group}/devices."));
+    }
+    let driver = |device: &PciDevice| device.driver.clone().unwrap_or_default();
+    let names: Vec<String> = holders
+        .iter()
+        .map(|device| format!("{} ({})", scene.host.describe(device), driver(device)))
+        .collect();
+    let text = format!(
+        "In the card's group {group}, drivers of the host still hold {}. A group goes to a guest \
+         as a whole or not at all.",
+        names.join("; ")
+    );
+    let hint = if holders.iter().all(|device| device.class.is_infrastructure()) {
+        "Keep that driver from loading, or put the card into another slot."
+    } else {
+        "Put the card into another slot, best one at the processor. Give the other devices away \
+         too only if the host can do without them."
+    };
+    let evidence = holders.iter().map(|d| Evidence::new(format!("{}/driver", d.path()), driver(d)));
+    Cause::new(text, hint).and_all(evidence)
+}
+
 /// A group has a node while VFIO drivers hold functions of it.
-pub fn missing(scene: &Scene<'_>, group: u32) -> Cause {
+fn missing(scene: &Scene<'_>, group: u32) -> Cause {
     let on_vfio =
         |device: &&PciDevice| device.on_vfio() && scene.displaced(device.address).is_none();
     if let Some(address) =
@@ -34,14 +85,6 @@ pub fn missing(scene: &Scene<'_>, group: u32) -> Cause {
                     number expected.";
         return Cause::new(text, hint)
             .and(format!("{DEVICES}/{}/iommu_group", function.address), now.to_string());
-    }
-    if nodes.iter().any(|name| name == "devices") {
-        return Cause::new(
-            "This kernel offers VFIO devices only one by one, below /dev/vfio/devices: it was built \
-             without CONFIG_VFIO_GROUP.",
-            "Use a kernel with CONFIG_VFIO_GROUP, which libvirt and QEMU open by default.",
-        )
-        .and(format!("{VFIO_NODES}/devices"), "there");
     }
     Cause::new(
         "vfio-pci holds the card's functions, but the node of their group is missing: /dev is not \

@@ -1,11 +1,12 @@
 //! The guide's machine before the change, after it, and with one thing wrong.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use crate::check::{Case, Desired};
-use crate::host::Host;
-use crate::host::booted::{self, Facts};
+use crate::host::booted::{self, Facts, VfioGroup};
 use crate::host::rom::Probe;
+use crate::host::{Host, Observed};
 use crate::plan::Expectation;
 use crate::sys::{Node, Sysroot, Tree, host_tree};
 use crate::verify::{Outcome, Report, Then, Verdict, evaluate};
@@ -23,12 +24,18 @@ const SELECTED: &str =
 pub struct Lab {
     tree: Tree,
     problems: Vec<(String, String)>,
+    vfio_groups: BTreeMap<u32, Observed<VfioGroup>>,
     then: Option<Then>,
 }
 
 impl Lab {
     pub fn new(name: &str) -> Self {
-        Self { tree: host_tree(name).unwrap().unwrap(), problems: Vec::new(), then: None }
+        Self {
+            tree: host_tree(name).unwrap().unwrap(),
+            problems: Vec::new(),
+            vfio_groups: BTreeMap::new(),
+            then: None,
+        }
     }
 
     pub fn put(mut self, path: &str, text: &str) -> Self {
@@ -76,6 +83,12 @@ impl Lab {
         self
     }
 
+    /// VFIO was asked about a group.
+    pub fn vfio_says(mut self, group: u32, said: Observed<VfioGroup>) -> Self {
+        self.vfio_groups.insert(group, said);
+        self
+    }
+
     pub fn knowing(mut self, then: Then) -> Self {
         self.then = Some(then);
         self
@@ -106,6 +119,7 @@ impl Lab {
         let host = Host::read(&root, Probe::No);
         let mut facts = booted::read(&root, &host);
         facts.artefact_problems = self.problems.clone();
+        facts.vfio_groups = self.vfio_groups.clone();
         (host, facts)
     }
 

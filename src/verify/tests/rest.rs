@@ -77,14 +77,6 @@ fn the_node_is_there() {
 fn a_node_is_missing() {
     let id = "group:18";
     holds(
-        &after().without("dev/vfio/").present("dev/vfio/devices/vfio0"),
-        &expected(),
-        id,
-        Unmet,
-        "This kernel offers VFIO devices only one by one, below /dev/vfio/devices: it was built \
-         without CONFIG_VFIO_GROUP.",
-    );
-    holds(
         &after().without("dev/vfio/18"),
         &expected(),
         id,

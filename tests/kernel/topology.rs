@@ -1,0 +1,82 @@
+//! Devices of emulated machines, and where they are on the bus.
+
+const IOMMU: &str = "-device intel-iommu,intremap=on,caching-mode=on";
+const SOUND: &str = "-audiodev none,id=snd0";
+const INTEGRATED: &str = "-device virtio-vga,bus=pcie.0,addr=2.0";
+
+/// Devices of a machine.
+#[derive(Clone, Copy)]
+pub enum Topology {
+    /// Integrated display, card, and a network adapter behind another port.
+    Intel,
+    /// The card is the only display.
+    Single,
+    /// Integrated display and two identical cards.
+    TwinIgpu,
+    /// The card is behind a switch, whose ports cannot keep it apart (no ACS).
+    Switch,
+    /// Two functions of one switch port: the card behind one, a USB controller behind the other.
+    DirtySwitch,
+    /// Two root ports in one slot, without ACS: card and NVMe drive.
+    DirtyNvme,
+    /// As `Intel`, without an IOMMU.
+    NoIommu,
+}
+
+impl Topology {
+    /// The words for QEMU that give a machine these devices.
+    pub fn options(self) -> String {
+        let port = |id: &str, addr: &str, number: u32, more: &str| {
+            format!(
+                "-device pcie-root-port,id={id},bus=pcie.0,addr={addr},chassis={number},slot={number}{more}"
+            )
+        };
+        let plain =
+            |number: u32| port(&format!("rp{number}"), &format!("{}.0", number + 2), number, "");
+        let switch = |id: &str, addr: &str, chassis: u32, more: &str| {
+            format!(
+                "-device xio3130-downstream,id={id},bus=up,addr={addr},chassis={chassis},slot={chassis}{more}"
+            )
+        };
+        let upstream = "-device x3130-upstream,id=up,bus=rp1".to_owned();
+        let nic = "-device e1000e,bus=rp2".to_owned();
+        let igpu = INTEGRATED.to_owned();
+        let iommu = IOMMU.to_owned();
+        let devices = match self {
+            Self::Intel => vec![iommu, igpu, plain(1), plain(2), card("rp1"), nic],
+            Self::NoIommu => vec![igpu, plain(1), plain(2), card("rp1"), nic],
+            Self::Single => vec![iommu, plain(1), card("rp1")],
+            Self::TwinIgpu => vec![iommu, igpu, plain(1), plain(2), card("rp1"), card("rp2")],
+            Self::Switch => {
+                vec![iommu, igpu, plain(1), upstream, switch("dn1", "0.0", 11, ""), card("dn1")]
+            }
+            Self::DirtySwitch => vec![
+                iommu,
+                igpu,
+                plain(1),
+                upstream,
+                switch("dn1", "0.0", 11, ",multifunction=on"),
+                switch("dn2", "0.1", 12, ""),
+                card("dn1"),
+                "-device qemu-xhci,bus=dn2".to_owned(),
+            ],
+            Self::DirtyNvme => vec![
+                iommu,
+                igpu,
+                port("rp1", "3.0", 1, ",multifunction=on,disable-acs=on"),
+                port("rp2", "3.1", 2, ",disable-acs=on"),
+                card("rp1"),
+                "-device nvme,serial=1,bus=rp2".to_owned(),
+            ],
+        };
+        format!("{SOUND} {}", devices.join(" "))
+    }
+}
+
+/// Display and sound function in one slot.
+fn card(bus: &str) -> String {
+    format!(
+        "-device bochs-display,bus={bus},addr=0.0,multifunction=on \
+         -device intel-hda,bus={bus},addr=0.1,id={bus}a -device hda-output,bus={bus}a.0,audiodev=snd0"
+    )
+}
