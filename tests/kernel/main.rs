@@ -19,4 +19,5 @@ mod image;
 mod kernel;
 #[path = "../cli/tools/debian/packages.rs"]
 mod packages;
+mod program;
 mod topology;

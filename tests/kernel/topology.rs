@@ -5,7 +5,7 @@ const SOUND: &str = "-audiodev none,id=snd0";
 const INTEGRATED: &str = "-device virtio-vga,bus=pcie.0,addr=2.0";
 
 /// Devices of a machine.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Topology {
     /// Integrated display, card, and a network adapter behind another port.
     Intel,
@@ -21,6 +21,14 @@ pub enum Topology {
     DirtyNvme,
     /// As `Intel`, without an IOMMU.
     NoIommu,
+    /// The host's card at 01:00 and another at 02:00; their sound functions share an id.
+    TwoCards,
+    /// As `TwoCards`, with a drive in front that moves both cards one bus on.
+    Shifted,
+    /// As `TwoCards`, with a network adapter in place of the second card.
+    NicInstead,
+    /// As `TwoCards`, with nothing behind the second port.
+    CardGone,
 }
 
 impl Topology {
@@ -40,6 +48,7 @@ impl Topology {
         };
         let upstream = "-device x3130-upstream,id=up,bus=rp1".to_owned();
         let nic = "-device e1000e,bus=rp2".to_owned();
+        let host_card = || display("virtio-vga", "rp1");
         let igpu = INTEGRATED.to_owned();
         let iommu = IOMMU.to_owned();
         let devices = match self {
@@ -68,15 +77,32 @@ impl Topology {
                 card("rp1"),
                 "-device nvme,serial=1,bus=rp2".to_owned(),
             ],
+            Self::TwoCards => vec![iommu, plain(1), plain(2), host_card(), card("rp2")],
+            Self::Shifted => vec![
+                iommu,
+                port("rp0", "2.0", 9, ""),
+                "-device nvme,serial=1,bus=rp0".to_owned(),
+                plain(1),
+                plain(2),
+                host_card(),
+                card("rp2"),
+            ],
+            Self::NicInstead => vec![iommu, plain(1), plain(2), host_card(), nic],
+            Self::CardGone => vec![iommu, plain(1), plain(2), host_card()],
         };
         format!("{SOUND} {}", devices.join(" "))
     }
 }
 
-/// Display and sound function in one slot.
+/// The card that a guest is to have.
 fn card(bus: &str) -> String {
+    display("bochs-display", bus)
+}
+
+/// Display and sound function in one slot.
+fn display(model: &str, bus: &str) -> String {
     format!(
-        "-device bochs-display,bus={bus},addr=0.0,multifunction=on \
+        "-device {model},bus={bus},addr=0.0,multifunction=on \
          -device intel-hda,bus={bus},addr=0.1,id={bus}a -device hda-output,bus={bus}a.0,audiodev=snd0"
     )
 }

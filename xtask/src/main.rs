@@ -7,6 +7,7 @@
 
 mod generate;
 mod kernel;
+mod lab;
 mod packages;
 mod steps;
 mod test;
@@ -19,6 +20,7 @@ use anyhow::{Result, bail};
 const USAGE: &str = "\
 cargo xtask test [--deny-skips]   everything that has to hold before a commit
 cargo xtask kernel [WORD]         boot real kernels in QEMU; only the cases with WORD in their name
+cargo xtask lab [WORD | --all]    boot whole hosts in QEMU and tell stories of them; takes minutes each
 cargo xtask generate [--check]    docs/cli.md and docs/schema; --check only compares";
 
 fn main() -> ExitCode {
@@ -38,6 +40,9 @@ fn run(args: &[String]) -> Result<()> {
         ["test", "--deny-skips"] => test::run(test::Skips::Denied),
         ["kernel"] => kernel::run(""),
         ["kernel", word] => kernel::run(word),
+        ["lab"] => lab::run(&lab::Stories::Usual),
+        ["lab", "--all"] => lab::run(&lab::Stories::All),
+        ["lab", word] => lab::run(&lab::Stories::With(word)),
         ["generate"] => generate::write(),
         ["generate", "--check"] => generate::check(),
         [] | ["help" | "--help" | "-h"] => {

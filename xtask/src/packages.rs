@@ -14,8 +14,10 @@ const DEBIAN: &[&str] = &[
     "busybox",
     "bzip2",
     "cpio",
+    "dosfstools",
     "dracut-core",
     "e2fsprogs",
+    "fdisk",
     "grub-common",
     "grub2-common",
     "initramfs-tools-core",
@@ -23,7 +25,11 @@ const DEBIAN: &[&str] = &[
     "kmod",
     "lz4",
     "lzop",
+    "mmdebstrap",
     "mount",
+    "mtools",
+    "openssh-client",
+    "ovmf",
     "pciutils",
     "strace",
     "udev",
@@ -31,10 +37,13 @@ const DEBIAN: &[&str] = &[
     "xz-utils",
     "zstd",
     QEMU,
+    QEMU_IMG,
 ];
 
-/// Boots the kernels of `tests/kernel`; Debian and Arch call it the same.
+/// Boots the machines of `tests/kernel` and `tests/lab`; Debian and Arch call it the same.
 const QEMU: &str = "qemu-system-x86";
+/// Makes the disks of `tests/lab`.
+const QEMU_IMG: &str = "qemu-utils";
 
 /// Packages of Arch and its relatives that have the same programs, as far as Arch has them.
 const ARCH: &[&str] = &[
@@ -42,13 +51,17 @@ const ARCH: &[&str] = &[
     "busybox",
     "bzip2",
     "cpio",
+    "dosfstools",
     "dracut",
     "e2fsprogs",
+    "edk2-ovmf",
     "grub",
     "kmod",
     "lz4",
     "lzop",
     "mkinitcpio",
+    "mtools",
+    "openssh",
     "pciutils",
     "strace",
     "systemd",
@@ -56,6 +69,7 @@ const ARCH: &[&str] = &[
     "xz",
     "zstd",
     QEMU,
+    "qemu-img",
 ];
 
 /// Installs what is missing as root on Debian and its relatives; elsewhere says how to.
@@ -77,11 +91,12 @@ pub fn provide() -> Result<Output> {
         )));
     }
     apt(&["update", "--quiet"])?; // without success the lists at hand may do
-    let (qemu, plain): (Words<'_>, Words<'_>) = missing.into_iter().partition(|name| *name == QEMU);
+    let of_qemu = |name: &&str| [QEMU, QEMU_IMG].contains(name);
+    let (qemu, plain): (Words<'_>, Words<'_>) = missing.into_iter().partition(of_qemu);
     let mut installed =
         if plain.is_empty() { done("") } else { apt(&[&install[1..], &plain].concat())? };
     if installed.success && !qemu.is_empty() {
-        installed = qemu_of_apt()?;
+        installed = qemu_of_apt(&qemu)?;
     }
     if !installed.success {
         installed.text += "\nTests skip what they lack a program for.";
@@ -98,15 +113,15 @@ fn apt(args: &[&str]) -> Result<Output> {
 /// The programs of QEMU must be of one version: its packages break older ones of each other. Where
 /// qemu-utils came from backports, the release's own qemu-system-x86 would take it away, so then
 /// all of it comes from backports.
-fn qemu_of_apt() -> Result<Output> {
+fn qemu_of_apt(packages: &[&str]) -> Result<Output> {
     let install = ["install", "--yes", "--no-install-recommends", "--no-remove"];
-    let own = apt(&[&install[..], &[QEMU]].concat())?;
+    let own = apt(&[&install[..], packages].concat())?;
     if own.success {
         return Ok(own);
     }
     let Some(suite) = backports()? else { return Ok(own) };
     apt(&["update", "--quiet"])?;
-    apt(&[&install[..], &["--target-release", &suite, QEMU]].concat())
+    apt(&[&install[..], &["--target-release", &suite], packages].concat())
 }
 
 /// Name of Debian's backports suite for this release, which apt knows from now on. Nothing is

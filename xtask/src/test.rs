@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::steps::{Output, cargo, output, step};
-use crate::{generate, packages};
+use crate::{generate, lab, packages};
 
 /// Begins the line with which a test says that it did not look, and why.
 const SKIPPED: &str = "SKIPPED: ";
@@ -61,6 +61,21 @@ pub fn run(skips: Skips) -> Result<()> {
         generate::check()?;
         Ok(Output { success: true, text: String::new() })
     });
+    println!("lab");
+    match lab::tell(&lab::Stories::Usual) {
+        Ok(told) => {
+            if !told.failed.is_empty() {
+                failed.push("lab");
+            }
+            for reason in told.skipped {
+                *skipped.entry(reason).or_default() += 1;
+            }
+        }
+        Err(error) => {
+            println!("{error:#}");
+            failed.push("lab");
+        }
+    }
     let count: usize = skipped.values().sum();
     if count == 0 {
         println!("\nNo test was skipped.");
