@@ -34,8 +34,13 @@ const IMAGES: &str = "for image in $(find /boot -name 'initrd.img*'); do
 done | grep -cE 'passthru|vfio'";
 
 impl Machine {
-    /// The one place that applies.
+    /// Applies, so that the normal entries have it.
     pub fn apply(&self, args: &[&str]) -> Output {
+        self.apply_on_trial(&[&["--no-trial"], args].concat())
+    }
+
+    /// Applies as a user would who gives no other option.
+    pub fn apply_on_trial(&self, args: &[&str]) -> Output {
         let output = self.passthru(&[&["apply", "--yes"], args].concat());
         assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
         assert!(output.stdout.contains("\nDone, as transaction "), "{}", output.stdout);

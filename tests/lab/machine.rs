@@ -175,6 +175,36 @@ impl Machine {
         });
     }
 
+    /// Reboots into something that says this on the serial console and never answers.
+    pub fn reboot_into(&mut self, said: &str) {
+        let so_far = self.serial().len();
+        timed(&format!("reboot into {said}"), || {
+            let _ = self.run("systemctl reboot");
+            let start = Instant::now();
+            while !self.serial()[so_far..].contains(said) {
+                assert!(start.elapsed() < BOOT, "the console does not say {said}");
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+    }
+
+    /// Waits until a command in the guest prints a line.
+    pub fn wait_until(&self, command: &str, line: &str) {
+        timed(&format!("until `{command}` says {line}"), || {
+            let start = Instant::now();
+            while self.run(command).stdout.trim() != line {
+                assert!(start.elapsed() < BOOT, "{command}: {}", self.run(command).stdout);
+                std::thread::sleep(Duration::from_millis(500));
+            }
+        });
+    }
+
+    /// Starts passthru in the guest and does not wait for it.
+    pub fn start_passthru(&self, args: &[&str]) -> Child {
+        let mut ssh = self.ssh(&format!("passthru {}", args.join(" ")));
+        ssh.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("ssh starts")
+    }
+
     /// Switches off, and on again with other devices.
     pub fn change_devices(&mut self, topology: Topology) {
         timed("poweroff", || {
