@@ -10,12 +10,13 @@ pub struct Error {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    busy: bool,
 }
 
 impl Error {
     /// A failure with its message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        Self { message: message.into(), causes: Vec::new(), hints: Vec::new(), busy: false }
     }
 
     /// A failure that another error explains.
@@ -39,6 +40,17 @@ impl Error {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Somebody else is at work: the same may succeed later.
+    pub fn busy(mut self) -> Self {
+        self.busy = true;
+        self
+    }
+
+    /// See [`Self::busy`].
+    pub fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// The text for standard error.

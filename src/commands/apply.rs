@@ -17,7 +17,6 @@ use crate::plan::artefacts::Artefacts;
 use crate::sys::read_at_most;
 use crate::transaction::{Aim, Aims, Draft, Held, Record, Selection, Transaction, on_trial};
 use crate::ui::Ui;
-use crate::verify::Stage;
 
 /// Carry out the plan: shows it, asks, and takes everything back if a step fails
 ///
@@ -71,9 +70,15 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     if let Some(reviewed) = &reviewed {
         reviewed.agrees_with(&document)?;
     }
+    if args.auto_promote && plan.trial.is_none() {
+        let reason = plan.no_trial.as_deref().unwrap_or("nothing changes in the boot entries");
+        return Err(Error::new(format!("there is no trial that could be promoted: {reason}"))
+            .hint("Without --auto-promote it goes into the normal entries at once."));
+    }
     if plan.is_empty() {
         if let (Some(held), Some(tried), Some(_)) = (&held, on_trial(&all), &plan.trial) {
-            return try_again(&session, held, tried, &document, (global, ui));
+            let again = Again { held, tried, all: &all, promote: args.auto_promote };
+            return try_again(&session, &again, &document, global, ui);
         }
         return finish(&ApplyDocument::nothing(&document), global, ui);
     }
@@ -92,21 +97,31 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     finish(&ApplyDocument::of(&record, &done, plan.reboot), global, ui)
 }
 
-/// Everything is there for a trial already: the entry is selected once more, unless this is the
-/// boot that it started.
+/// A trial that is there already.
+struct Again<'a> {
+    held: &'a Held<'a>,
+    tried: &'a Transaction,
+    all: &'a [Transaction],
+    promote: bool,
+}
+
+/// The entry is selected once more, unless this is the boot that it started.
 fn try_again(
     session: &Session<'_>,
-    held: &Held<'_>,
-    tried: &Transaction,
+    again: &Again<'_>,
     document: &PlanDocument,
-    (global, ui): (&Global, &Ui),
+    global: &Global,
+    ui: &Ui,
 ) -> Result<Answer, Error> {
-    let judged = super::verify::judge(tried, &session.root, &session.host())?;
-    let stage = judged.trial.as_ref().map(|trial| trial.stage);
-    if session.root.is_live() && stage != Some(Stage::Running) && stage != Some(Stage::Selected) {
-        session.select_again(held, &tried.record)?;
+    let look = |tried| super::verify::judge(tried, again.all, &session.root, &session.host());
+    let judged = look(again.tried)?;
+    if !session.root.is_live() || judged.is_trial_boot() {
+        return finish(&ApplyDocument::on_trial(document, judged.trial.as_ref()), global, ui);
     }
-    let judged = super::verify::judge(tried, &session.root, &session.host())?;
+    session.select_again(again.held, &again.tried.record, again.promote)?;
+    let selected = again.held.begun()?;
+    let tried = on_trial(&selected).unwrap_or(again.tried);
+    let judged = look(tried)?;
     finish(&ApplyDocument::on_trial(document, judged.trial.as_ref()), global, ui)
 }
 

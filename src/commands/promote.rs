@@ -35,7 +35,10 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         return declined("Nothing is on trial. `passthru log` lists what was done.", global, ui);
     };
     let host = session.host();
-    let judged = judge(transaction, &session.root, &host)?;
+    let judged = judge(transaction, &all, &session.root, &host)?;
+    if judged.is_trial_boot() {
+        judged.note(&held)?;
+    }
     if !judged.is_trial_boot() || judged.report.verdict() != Verdict::Met {
         if !global.json {
             ui.answer(&crate::ui::verify::render(&judged.document(), ui.page()))?;
@@ -53,7 +56,8 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     if !args.run.confirmed("Make it the default?", global, ui)? {
         return declined("Nothing was changed.", global, ui);
     }
-    carry_out(&session, held, &transaction.record, global, ui)
+    let document = carry_out(&session, held, &transaction.record, ui)?;
+    finish(&document, global, ui)
 }
 
 /// Carries out the plan without a trial, for the card that is on trial.
@@ -64,9 +68,8 @@ pub fn carry_out(
     session: &Session<'_>,
     held: Held<'_>,
     tried: &Record,
-    global: &Global,
     ui: &Ui,
-) -> Result<Answer, Error> {
+) -> Result<ApplyDocument, Error> {
     let host = session.host();
     let known = Asked::default().on(&host)?;
     let desired = Desired { gpu: Some(tried.gpu.to_string()), rollout: Rollout::Standing, ..known };
@@ -77,14 +80,19 @@ pub fn carry_out(
     })?;
     let document = PlanDocument::of(&case, &report, plan.clone());
     if plan.is_empty() {
-        return finish(&ApplyDocument::nothing(&document), global, ui);
+        return Ok(ApplyDocument::nothing(&document));
+    }
+    // Only what was tried becomes the default.
+    if plan.kernel_parameters != tried.aims.kernel_parameters {
+        return Err(Error::new("what would become the default is not what was tried: /etc/passthru.toml, or the boot configuration, was changed since")
+            .hint("`passthru apply` puts what is wanted now on trial."));
     }
     let aims = after_trial(super::apply::aims(&case, &plan), tried);
     let mut draft = Draft::of(&plan, &document.name, aims);
     draft.kind = Kind::Promote { of: tried.id };
     draft.selection = tried.selection_reversed();
     let (record, done) = session.carry_out(Some(held), &draft, &host)?;
-    finish(&ApplyDocument::of(&record, &done, false), global, ui)
+    Ok(ApplyDocument::of(&record, &done, false))
 }
 
 /// What changes a machine that has an entry on trial. Taken back, that is on trial again: menu and images as the trial left them, and after a

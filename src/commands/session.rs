@@ -97,6 +97,21 @@ impl<'a> Session<'a> {
         Ok(Some(held))
     }
 
+    /// The same for a program that nobody watches: it waits until whoever has the lock is done.
+    ///
+    /// # Errors
+    /// As [`Self::resume`], and where that takes too long.
+    pub fn resume_patiently(&self) -> Result<Option<Held<'_>>, Error> {
+        const SECONDS: u32 = 600;
+        for _ in 0..SECONDS {
+            match self.resume() {
+                Err(error) if error.is_busy() => crate::sys::pause(Duration::from_secs(1)),
+                other => return other,
+            }
+        }
+        self.resume()
+    }
+
     /// Ends what is unfinished, and says what that was.
     ///
     /// # Errors
@@ -148,10 +163,15 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// The program failed, or the loader was not told.
-    pub fn select_again(&self, held: &Held<'_>, record: &Record) -> Result<(), Error> {
+    pub fn select_again(
+        &self,
+        held: &Held<'_>,
+        record: &Record,
+        promote: bool,
+    ) -> Result<(), Error> {
         let stop = StopRequest::default();
         let say = |text: &str| self.ui.status(text);
-        self.engine(held, &stop, &say).select(record)
+        self.engine(held, &stop, &say).select(record, promote)
     }
 
     /// The machine as it is now.

@@ -118,6 +118,6 @@ fn plan_undo(
     on_conflict: OnConflict,
 ) -> Result<Undo, Error> {
     let paths = record.changes.iter().map(|change| change.path.as_str());
-    let commands = crate::plan::regeneration(host, paths, &record.aims.kernel_parameters);
+    let commands = crate::plan::regeneration(host, paths, &record.standing_parameters());
     undo(&session.disk, held, record, commands, on_conflict)
 }

@@ -9,7 +9,7 @@ use crate::host::{Host, booted};
 use crate::proof::read_back;
 use crate::sys::Sysroot;
 use crate::sys::writer::Writer;
-use crate::transaction::{Selection, State, Store, Transaction, on_trial};
+use crate::transaction::{Held, State, Store, Transaction, on_trial, to_verify};
 use crate::ui::Ui;
 use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate, groups_to_ask};
 
@@ -21,8 +21,8 @@ use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate, groups_to_a
 /// not rebooted yet.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What passthru-verify.service runs: write down what came of a trial boot, so that a later
-    /// boot can tell, and promote it if `apply --auto-promote` asked for that
+    /// What passthru-verify.service runs: if this is a trial boot, write down what came of it, so
+    /// that a later boot can tell, and promote it if `apply --auto-promote` asked for that
     #[arg(long)]
     after_boot: bool,
 }
@@ -40,7 +40,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         Error::because(format!("cannot open the root {}", global.root.display()), &error)
     })?;
     let all = Store::new(&disk).begun()?;
-    let Some(last) = last_applied(&all) else {
+    let Some(last) = to_verify(&all) else {
         return Err(Error::new("there is no transaction to verify")
             .hint("`passthru apply` carries out a plan; `passthru check` says how things stand."));
     };
@@ -48,7 +48,13 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         ui.status("A later transaction is unfinished: `passthru recover` takes it back.");
     }
     let host = Host::read(&root, Probe::No);
-    let judged = judge(last, &root, &host)?;
+    if args.after_boot && !is_trial_boot(last, &root, &host) {
+        ui.status(
+            "This boot was not started from an entry that is on trial: there is nothing to note.",
+        );
+        return Ok(Answer::Yes);
+    }
+    let judged = judge(last, &all, &root, &host)?;
     let document = judged.document();
     if global.json {
         ui.json(&document)?;
@@ -80,10 +86,46 @@ impl Judged<'_> {
         VerifyDocument::of(id, &self.report, &self.facts, self.trial.as_ref())
     }
 
+    /// Writes down what came of this boot.
+    ///
+    /// # Errors
+    /// It may not be on the disk.
+    pub fn note(&self, held: &Held<'_>) -> Result<Verdict, Error> {
+        let verdict = self.report.verdict();
+        if let Some(boot_id) = self.facts.boot_id.present() {
+            held.note_judged(self.transaction.record.id, boot_id, verdict)?;
+        }
+        Ok(verdict)
+    }
+
     /// This boot was started from the entry on trial.
     pub fn is_trial_boot(&self) -> bool {
         self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Running)
     }
+}
+
+/// What became of the entry that a transaction put on trial.
+fn on_trial_now(
+    transaction: &Transaction,
+    root: &Sysroot,
+    host: &Host,
+    facts: &booted::Facts,
+) -> Option<OnTrial> {
+    let Transaction { record, journal } = transaction;
+    let trial = record.trial()?;
+    let told = Told {
+        change: &record.aims.kernel_parameters,
+        selected: journal.selected().map(|selected| (selected.at, selected.boot_id)),
+        judged: journal.judged().map(|(at, _, verdict)| (at, verdict)),
+    };
+    let selected = trial.once.selected(root);
+    Some(OnTrial::new(trial, &record.then, (host, facts), &selected, told))
+}
+
+fn is_trial_boot(transaction: &Transaction, root: &Sysroot, host: &Host) -> bool {
+    let facts = booted::read(root, host);
+    let trial = on_trial_now(transaction, root, host, &facts);
+    trial.is_some_and(|trial| trial.stage == Stage::Running)
 }
 
 /// Looks whether everything holds that a transaction is for.
@@ -92,24 +134,21 @@ impl Judged<'_> {
 /// Too little of the machine can be read.
 pub fn judge<'a>(
     transaction: &'a Transaction,
+    all: &[Transaction],
     root: &Sysroot,
     host: &Host,
 ) -> Result<Judged<'a>, Error> {
     super::check::could_look(host)?;
-    let Transaction { record, journal } = transaction;
+    let record = &transaction.record;
     let mut facts = booted::read(root, host);
     let aim = &record.aims.done;
-    facts.ask_vfio(root, &groups_to_ask(&aim.expectations, &record.then, host, &facts));
-    let told = Told {
-        selected_at: journal.selected_at(),
-        judged: journal.judged().map(|(at, _, verdict)| (at, verdict)),
-    };
-    let trial = record.trial().map(|trial| {
-        let selected = trial.once.selected(root);
-        OnTrial::new(trial, &aim.expectations, &record.then, (host, &facts), &selected, told)
-    });
+    // What was promoted was proven by the boot of its trial, and took effect with that.
+    let tried = all.iter().find(|other| Some(other.record.id) == record.kind.promotes());
+    let then = &tried.unwrap_or(transaction).record.then;
+    facts.ask_vfio(root, &groups_to_ask(&aim.expectations, then, host, &facts));
+    let trial = on_trial_now(transaction, root, host, &facts);
     let look = |facts: &booted::Facts| -> Result<Report, Error> {
-        evaluate(&aim.expectations, &record.then, host, facts, trial.as_ref())
+        evaluate(&aim.expectations, then, host, facts, trial.as_ref())
             .ok_or_else(|| Error::new(format!("transaction {} expects nothing", record.id)))
     };
     let mut report = look(&facts)?;
@@ -123,25 +162,22 @@ pub fn judge<'a>(
     Ok(Judged { transaction, report, facts, trial })
 }
 
-/// Writes down what came of a trial boot; promotes it where that was asked for.
+/// Writes down what came of a trial boot; promotes it where that was asked for. Somebody who is
+/// at work meanwhile is waited for.
 fn after_boot(judged: &Judged<'_>, global: &Global, ui: &Ui) -> Result<(), Error> {
-    let Some(boot_id) = judged.facts.boot_id.present().filter(|_| judged.is_trial_boot()) else {
+    let session = Session::open(global, ui, super::session::DEADLINE)?;
+    let Some(held) = session.resume_patiently()? else { return Ok(()) };
+    let all = held.begun()?;
+    let id = judged.transaction.record.id;
+    let Some(transaction) = on_trial(&all).filter(|now| now.record.id == id) else {
+        ui.status("It is not on trial any more: somebody promoted it or took it back.");
         return Ok(());
     };
-    let record = &judged.transaction.record;
-    let verdict = judged.report.verdict();
-    let session = Session::open(global, ui, super::session::DEADLINE)?;
-    let Some(held) = session.resume()? else { return Ok(()) };
-    held.note_judged(record.id, boot_id, verdict)?;
-    let promotes = matches!(&record.selection, Some(Selection::Select { promote: true, .. }));
-    let is_last = on_trial(&held.begun()?).is_some_and(|last| last.record.id == record.id);
-    if promotes && is_last && verdict == Verdict::Met {
-        super::promote::carry_out(&session, held, &judged.transaction.record, global, ui)?;
+    let verdict = judged.note(&held)?;
+    let promotes = transaction.journal.selected().is_some_and(|selected| selected.promote);
+    if promotes && verdict == Verdict::Met {
+        let document = super::promote::carry_out(&session, held, &transaction.record, ui)?;
+        ui.status(&crate::ui::apply::render(&document, ui.page()));
     }
     Ok(())
-}
-
-/// The last transaction whose effects are done.
-pub fn last_applied(all: &[Transaction]) -> Option<&Transaction> {
-    all.iter().rev().find(|transaction| transaction.journal.state() == State::Applied)
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::verify::OnTrialDocument;
 use super::{PlanDocument, Schema};
 use crate::plan::{ChangeKind, FileChange, FileState};
-use crate::transaction::{Conflict, Done, Record, Saved, ThreeWay, TransactionId, Undo};
+use crate::transaction::{Conflict, Done, Record, Saved, Selection, ThreeWay, TransactionId, Undo};
 use crate::verify::{OnTrial, Stage};
 
 /// What came of an `apply` or an `undo`.
@@ -139,6 +139,8 @@ pub struct UndoDocument {
     pub conflicts: Vec<UndoConflict>,
     /// Programs to run after the files.
     pub commands: Vec<Vec<String>>,
+    /// The entry on trial that goes; the boot loader is not told to start it any more.
+    pub trial: Option<String>,
 }
 
 /// A file where both changed the same lines.
@@ -171,6 +173,10 @@ impl UndoDocument {
             edited_since: undo.merged.clone(),
             conflicts: undo.conflicts.iter().map(conflict).collect(),
             commands: undo.draft.commands.iter().map(|command| command.argv.clone()).collect(),
+            trial: match &undo.draft.selection {
+                Some(Selection::Clear { trial, .. }) => Some(trial.entry.clone()),
+                _ => None,
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::check::{Case, IdsIn, Report, Rollout};
 use crate::host::pci::PciAddress;
 use crate::plan::{
     Binding, ChangeKind, Command, Expectation, FileState, Method, ParameterChange, Plan, Stage,
-    Trial,
+    Trial, other_default,
 };
 
 /// The whole answer, complete enough to be carried out later.
@@ -116,6 +116,19 @@ fn remarks(case: &Case<'_>, plan: &Plan, report: &Report) -> Vec<String> {
         remarks.push(format!(
             "This cannot be tried in one boot first: {reason}. An entry that starts the machine as it was stays in the \
              boot menu instead."
+        ));
+    }
+    if plan.trial.is_some() && case.host.os.own_program.is_none() {
+        remarks.push(
+            "passthru is not in /usr/local/bin or another directory where only root installs programs, so no unit \
+             looks at the boot on trial by itself: run `sudo passthru verify --after-boot` in it."
+                .to_owned(),
+        );
+    }
+    let grub = plan.trial.as_ref().filter(|trial| trial.once.block().is_some());
+    if let Some(default) = grub.and_then(|_| other_default(case.host)) {
+        remarks.push(format!(
+            "The entry on trial starts the newest kernel; GRUB_DEFAULT is {default}, which may start another one."
         ));
     }
     if case.desired.ids_in == IdsIn::Modprobe && method == Method::Address {

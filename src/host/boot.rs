@@ -86,6 +86,8 @@ pub struct Bootloader {
     pub loader_dir: Option<String>,
     /// grub-mkconfig runs its script for Linux, which takes parameters from /etc/default/grub.
     pub runs_10_linux: bool,
+    /// GRUB's environment block is a symbolic link, as to the EFI partition.
+    pub linked_block: bool,
 }
 
 /// Directories where an EFI system partition or XBOOTLDR is mounted (bootctl(1)).
@@ -181,6 +183,9 @@ pub fn detect(
         disagree: plausible.len() > 1,
         loader_dir: loader_dir.map(|dir| (*dir).to_owned()),
         runs_10_linux: runs_10_linux(root),
+        linked_block: ["boot/grub/grubenv", "boot/grub2/grubenv"]
+            .iter()
+            .any(|path| root.link(path).is_present()),
     }
 }
 

@@ -156,6 +156,9 @@ fn grub(host: &Host) -> Result<BootOnce, String> {
     }
     let block = once.block().unwrap_or_default();
     let path = format!("/{block}");
+    if host.bootloader.linked_block {
+        return Err(format!("{path} is a link, and the filesystem that it leads to is not known"));
+    }
     let Some(mount) = holding(&host.uses.mounts, &path) else {
         return Err(format!("the filesystem of {path} could not be told"));
     };

@@ -22,6 +22,8 @@ pub struct Os {
     pub proxmox: bool,
     /// Programs of interest that are installed, by name.
     pub programs: BTreeSet<String>,
+    /// This program, in a directory where only root installs some; without leading slash.
+    pub own_program: Option<String>,
 }
 
 impl Os {
@@ -83,10 +85,18 @@ pub fn read(root: &Sysroot) -> Os {
         nixos: root.exists("etc/NIXOS").is_present(),
         proxmox: false,
         programs: programs(root),
+        own_program: own_program(root),
     };
     os.nixos |= os.id.as_deref() == Some("nixos");
     os.proxmox = os.has("pveversion") || root.exists("etc/pve").is_present();
     os
+}
+
+/// Looked for in the order of systemd's own search (systemd.exec(5), ExecSearchPath).
+fn own_program(root: &Sysroot) -> Option<String> {
+    let dirs = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
+    let mut paths = dirs.iter().map(|dir| format!("{dir}/passthru"));
+    paths.find(|path| root.exists(path).is_present())
 }
 
 fn programs(root: &Sysroot) -> BTreeSet<String> {

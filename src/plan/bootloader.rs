@@ -4,6 +4,7 @@ mod entries;
 mod grub;
 
 pub use entries::{CMDLINE, are_generated};
+pub use grub::other_default;
 
 use super::edits::{CannotEdit, Edits};
 use super::kernel_parameters::ParameterChange;

@@ -18,6 +18,7 @@ mod trial;
 
 pub use allowed::{may_change, may_make};
 pub use binding::{Binding, Method};
+pub use bootloader::other_default;
 pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
 pub use expectation::{Expectation, before as expectations_before};
 pub use intent::drift;
@@ -178,18 +179,18 @@ fn fill(case: &Case<'_>, report: &Report, plan: &mut Plan) -> Result<(), CannotE
     let mut edits = Edits::new(case.host);
     modprobe::plan(case, &plan.binding, &mut edits)?;
     initramfs::plan(case, &plan.binding, &mut edits)?;
-    match trial::decide(case, &plan.binding, &plan.kernel_parameters) {
-        Decision::Try(once) => {
-            let entry = bootloader::trial(case, &plan.kernel_parameters, once, &mut edits)?;
-            trial::unit(&mut edits)?;
-            plan.trial = Some(Trial { once, entry });
-        }
-        other => {
-            if let Decision::Cannot(reason) = other {
-                plan.no_trial = Some(reason);
-            }
-            bootloader::plan(case, &plan.kernel_parameters, &mut edits)?;
-        }
+    let parameters = &plan.kernel_parameters;
+    match trial::decide(case, &plan.binding, parameters) {
+        Decision::Try(once) => match bootloader::trial(case, parameters, once, &mut edits) {
+            Ok(entry) => plan.trial = Some(Trial { once, entry }),
+            Err(error) => plan.no_trial = Some(error.to_string()),
+        },
+        Decision::Cannot(reason) => plan.no_trial = Some(reason),
+        Decision::Standing => {}
+    }
+    match plan.trial {
+        Some(_) => trial::unit(case.host, &mut edits)?,
+        None => bootloader::plan(case, parameters, &mut edits)?,
     }
     intent::plan(case, &mut edits)?;
     edits.remove_leftovers()?;

@@ -7,6 +7,7 @@ use super::change::Command;
 use super::edits::{CannotEdit, Edits, MARK};
 use super::kernel_parameters::{ParameterChange, ids_in_modprobe};
 use crate::check::{Case, Rollout};
+use crate::host::Host;
 use crate::host::once::{self, BootOnce, UNIT, WANTS};
 use crate::host::selected::{BIND, IDS};
 
@@ -74,25 +75,33 @@ pub fn decide(case: &Case<'_>, binding: &Binding, change: &ParameterChange) -> D
     }
 }
 
-const UNIT_TEXT: &str = "[Unit]
+/// The unit for a program at this path. Promoting runs other programs, which are taken back if the
+/// machine is switched off meanwhile.
+fn unit_text(program: &str) -> String {
+    format!(
+        "{MARK}
+[Unit]
 Description=Look whether what passthru has on trial took effect
 After=multi-user.target
-ConditionPathExists=/var/lib/passthru
 
 [Service]
 Type=oneshot
-ExecStart=passthru verify --after-boot
+ExecStart=/{program} verify --after-boot
 SuccessExitStatus=1
-";
+TimeoutStopSec=15min
+"
+    )
+}
 
-/// Plans the unit that judges after the boot. It names the program without a directory, so
-/// systemd takes it from where only root installs programs (systemd.service(5)).
+/// Plans the unit that judges after the boot, where the program is in a directory in which only
+/// root installs programs; elsewhere somebody else might replace what root runs.
 ///
 /// # Errors
 /// Somebody else's files have these names.
-pub fn unit(edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+pub fn unit(host: &Host, edits: &mut Edits<'_>) -> Result<(), CannotEdit> {
+    let Some(program) = host.os.own_program.as_deref() else { return Ok(()) };
     let because = ["card-on-host-driver"];
-    edits.own(UNIT, &format!("{MARK}\n{UNIT_TEXT}"), 0o644, &because)?;
+    edits.own(UNIT, &unit_text(program), 0o644, &because)?;
     let wants = "[Unit]\nWants=passthru-verify.service\n";
     edits.own(WANTS, &format!("{MARK}\n{wants}"), 0o644, &because)
 }

@@ -5,6 +5,11 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Waits.
+pub fn pause(time: std::time::Duration) {
+    std::thread::sleep(time);
+}
+
 /// Time that passes.
 #[derive(Debug)]
 pub struct Stopwatch(std::time::Instant);

@@ -26,7 +26,7 @@ mod vfio_group;
 pub mod writer;
 
 pub use archive::ArchiveEntry;
-pub use clock::{Stopwatch, now};
+pub use clock::{Stopwatch, now, pause};
 pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;

@@ -1,6 +1,6 @@
 //! A transaction before it begins: complete data, made from a plan or from what is taken back.
 
-use super::record::{Aims, Change, Contents, Kind, Saved, Selection};
+use super::record::{Aims, Block, Change, Contents, Kind, Saved, Selection};
 use crate::host::pci::PciAddress;
 use crate::plan::{Command, FileState, Plan, Stage};
 use crate::sys::writer::digest;
@@ -39,7 +39,11 @@ impl Draft {
             contents: Contents::new(),
             leftovers: Vec::new(),
             commands: plan.commands.clone(),
-            selection: plan.trial.clone().map(|trial| Selection::Select { trial, promote: false }),
+            selection: plan.trial.clone().map(|trial| Selection::Select {
+                trial,
+                promote: false,
+                block: Block::default(),
+            }),
             aims,
         };
         for change in &plan.changes {

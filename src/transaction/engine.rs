@@ -82,6 +82,11 @@ impl Engine<'_> {
     }
 
     fn effects(&self, record: &Record) -> Result<Done, Error> {
+        // Before the entry is gone: of an id that is nowhere GRUB makes its first entry.
+        if self.root.is_live() {
+            self.go_on()?;
+            self.clear_selection(record)?;
+        }
         for dir in &record.directories {
             self.go_on()?;
             self.disk.make_dir(dir.trim_start_matches('/'), 0o755)?;
@@ -106,7 +111,7 @@ impl Engine<'_> {
         let mut to_run: Vec<_> = commands.map(|command| command.argv.clone()).collect();
         self.go_on()?;
         if live {
-            self.select(record)?;
+            self.select(record, record.promotes_itself())?;
         } else {
             to_run.extend(self.left_to_select(record));
         }

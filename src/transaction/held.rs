@@ -63,11 +63,13 @@ impl<'a> Held<'a> {
             LockError::Held { pid, alive: true } => {
                 Error::new(format!("another passthru is changing this machine (process {pid})"))
                     .hint("Wait until it is done. `passthru log` shows what it does.")
+                    .busy()
             }
             LockError::Held { pid, alive: false } => Error::new(format!(
                 "a program that an earlier passthru (process {pid}, which is gone) started is still running"
             ))
-            .hint("Wait until it is done, or end it; what it writes is taken back then."),
+            .hint("Wait until it is done, or end it; what it writes is taken back then.")
+            .busy(),
             LockError::Write(error) => cannot(error),
         })?;
         Ok(Self { store: Store::new(disk), lock })

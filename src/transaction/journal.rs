@@ -26,6 +26,10 @@ pub enum Event {
     Selected {
         /// What the loader calls it.
         entry: String,
+        /// In which boot; nothing where that could not be read.
+        boot_id: Option<String>,
+        /// It becomes the default by itself if everything holds in its boot.
+        promote: bool,
     },
     /// After a boot, the expectations were looked at.
     Judged {
@@ -65,6 +69,17 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Journal {
     entries: Vec<Entry>,
+}
+
+/// An entry was selected for one boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Selected<'a> {
+    /// When.
+    pub at: &'a str,
+    /// In which boot.
+    pub boot_id: Option<&'a str>,
+    /// It becomes the default by itself.
+    pub promote: bool,
 }
 
 /// Where a transaction stands.
@@ -143,11 +158,14 @@ impl Journal {
         })
     }
 
-    /// When an entry was last selected for one boot.
-    pub fn selected_at(&self) -> Option<&str> {
-        let mut last = self.entries.iter().rev();
-        let found = last.find(|entry| matches!(entry.event, Event::Selected { .. }));
-        found.map(|entry| entry.at.as_str())
+    /// The last time that an entry was selected for one boot.
+    pub fn selected(&self) -> Option<Selected<'_>> {
+        self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::Selected { boot_id, promote, .. } => {
+                Some(Selected { at: &entry.at, boot_id: boot_id.as_deref(), promote: *promote })
+            }
+            _ => None,
+        })
     }
 
     /// Programs that the user has to run.

@@ -78,6 +78,13 @@ pub fn on_trial(all: &[Transaction]) -> Option<&Transaction> {
     last_standing(all).filter(|transaction| transaction.record.trial().is_some())
 }
 
+/// The transaction that `verify` judges: what is on trial, whatever was taken back after it; else
+/// the last that was carried out.
+pub fn to_verify(all: &[Transaction]) -> Option<&Transaction> {
+    let applied = |transaction: &&Transaction| transaction.journal.state() == State::Applied;
+    on_trial(all).or_else(|| all.iter().rfind(applied))
+}
+
 /// A later plan that stands and is about the same card, or changed some of the same files.
 pub fn built_upon<'a>(all: &'a [Transaction], record: &Record) -> Option<&'a Transaction> {
     let same = |path: &str| record.changes.iter().any(|change| change.path == path);

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
-use super::record::{Output, Record, Saved, Selection, TransactionId, VERSION};
+use super::record::{Block, Output, Record, Saved, Selection, TransactionId, VERSION};
 use super::store::DIR;
 use crate::error::Error;
 use crate::host::{Host, booted};
-use crate::plan::Command;
+use crate::plan::{Command, Trial};
 use crate::sys::process::PATH;
 use crate::sys::writer::{Obstacle, Writer};
 use crate::sys::{Observed, Sysroot, now};
@@ -38,6 +38,10 @@ pub fn prepare(
         for command in draft.commands.iter().chain(&selecting(draft)) {
             look.program(&command.argv);
         }
+        if let Some(Selection::Select { trial, .. }) = &draft.selection {
+            look.program(&trial.clear().argv);
+            look.selection(trial);
+        }
         outputs = look.outputs(draft);
         look.room(host, &mut outputs);
     }
@@ -62,7 +66,7 @@ pub fn prepare(
         leftovers: draft.leftovers.clone(),
         commands: draft.commands.clone(),
         outputs,
-        selection: draft.selection.clone(),
+        selection: draft.selection.clone().map(|selection| with_block(selection, root)),
         aims: draft.aims.clone(),
     })
 }
@@ -72,6 +76,24 @@ fn selecting(draft: &Draft) -> Option<Command> {
     match &draft.selection {
         Some(Selection::Select { trial, .. }) => Some(trial.select()),
         _ => None,
+    }
+}
+
+/// The same with GRUB's environment block as it is.
+fn with_block(selection: Selection, root: &Sysroot) -> Selection {
+    match selection {
+        Selection::Select { trial, promote, .. } => {
+            let text = trial.once.block().map(|path| root.text(path));
+            let block = match text.and_then(Observed::into_present) {
+                None => Block::Absent,
+                Some(text) if text.lines().any(|line| line.starts_with("next_entry=")) => {
+                    Block::WithName
+                }
+                Some(_) => Block::WithoutName,
+            };
+            Selection::Select { trial, promote, block }
+        }
+        clear => clear,
     }
 }
 
@@ -191,6 +213,20 @@ impl Look<'_> {
                 format!("the program {program} is not there, or not executable"),
                 "Install the package that it belongs to.",
             );
+        }
+    }
+
+    /// Nobody else has selected an entry for the next boot.
+    fn selection(&mut self, trial: &Trial) {
+        if let Observed::Present(other) = trial.once.selected(self.root)
+            && other != trial.entry
+        {
+            let text = format!(
+                "{} is told already to start {other} with the next boot",
+                trial.once.loader()
+            );
+            let clear = trial.clear().argv.join(" ");
+            self.problem(text, &format!("Reboot first, or take that back: `{clear}`."));
         }
     }
 

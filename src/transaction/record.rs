@@ -170,24 +170,39 @@ pub struct Aims {
     pub undone: Aim,
 }
 
-/// What the boot loader is told about the next boot, as the last effect.
+/// What the boot loader is told about the next boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Selection {
-    /// Start the entry on trial, once.
+    /// Start the entry on trial, once; the last effect.
     Select {
         /// Which one.
         trial: Trial,
         /// After the boot, `verify` makes it the default by itself if everything holds.
         promote: bool,
+        /// GRUB's environment block as it was before.
+        block: Block,
     },
-    /// Do not, if it is still told so.
+    /// Do not, if it is still told so; the first effect.
     Clear {
         /// Which one.
         trial: Trial,
-        /// GRUB's environment block was not there before, and goes if nothing else is in it.
-        made_block: bool,
+        /// GRUB's environment block as it was before the entry was selected.
+        block: Block,
     },
+}
+
+/// GRUB's environment block, as far as a selection changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Block {
+    /// There is none: it is made, and goes with the selection if nothing else is in it then.
+    #[default]
+    Absent,
+    /// There is one, without `next_entry`. GRUB leaves the name without a value.
+    WithoutName,
+    /// There is one with that name.
+    WithName,
 }
 
 impl Record {
@@ -199,24 +214,26 @@ impl Record {
         }
     }
 
-    /// What takes the selection back. Who takes a promotion back has the entry on trial again, and
-    /// did not ask for its boot.
+    /// The entry on trial becomes the default by itself.
+    pub fn promotes_itself(&self) -> bool {
+        matches!(self.selection, Some(Selection::Select { promote: true, .. }))
+    }
+
+    /// What takes the selection back. Nobody who takes that back asks for the boot: the entry is
+    /// on trial again, and `apply` selects it.
     pub fn selection_reversed(&self) -> Option<Selection> {
         match self.selection.clone()? {
-            Selection::Clear { .. } if self.kind.promotes().is_some() => None,
-            Selection::Select { trial, .. } => {
-                let made_block = self.made_block(&trial);
-                Some(Selection::Clear { trial, made_block })
-            }
-            Selection::Clear { trial, .. } => Some(Selection::Select { trial, promote: false }),
+            Selection::Select { trial, block, .. } => Some(Selection::Clear { trial, block }),
+            Selection::Clear { .. } => None,
         }
     }
 
-    /// There was no environment block before this transaction.
-    pub fn made_block(&self, trial: &Trial) -> bool {
-        let Some(block) = trial.once.block() else { return false };
-        let mut outputs = self.outputs.iter();
-        outputs.any(|o| o.path.trim_start_matches('/') == block && o.before == Saved::Absent)
+    /// The words that change in the normal entries.
+    pub fn standing_parameters(&self) -> ParameterChange {
+        match self.trial() {
+            Some(_) => ParameterChange::default(),
+            None => self.aims.kernel_parameters.clone(),
+        }
     }
 }
 

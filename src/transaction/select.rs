@@ -1,32 +1,51 @@
-//! What the boot loader is told about the next boot: the last effect of a transaction, and the
-//! first to be taken back.
+//! What the boot loader is told about the next boot: to start an entry once is the last effect of
+//! a transaction, and the first to be taken back.
 
 use super::engine::Engine;
 use super::journal::Event;
-use super::record::{Record, Selection};
+use super::record::{Block, Record, Selection};
 use crate::error::Error;
 use crate::host::Observed;
+use crate::host::boot::GRUB_CFGS;
+use crate::host::booted::boot_id;
 use crate::host::once::is_empty_block;
 use crate::plan::Trial;
 
 impl Engine<'_> {
-    /// Tells it, and reads back what it was told.
+    /// Tells it to start the entry on trial once, and reads back what it was told.
     ///
     /// # Errors
-    /// A program failed, or the loader's memory does not say what it should.
-    pub fn select(&self, record: &Record) -> Result<(), Error> {
-        match &record.selection {
+    /// A program failed, the loader's memory does not say what it should, or the loader would not
+    /// look at it.
+    pub fn select(&self, record: &Record, promote: bool) -> Result<(), Error> {
+        let Some(trial) = record.trial() else { return Ok(()) };
+        self.menu_looks(trial)?;
+        self.command(record, record.commands.len(), &trial.select())?;
+        match trial.once.selected(self.root) {
+            Observed::Present(entry) if entry == trial.entry => {}
+            other => return Err(not_selected(trial, &other)),
+        }
+        let entry = trial.entry.clone();
+        let boot_id = boot_id(self.root).into_present();
+        Ok(self.store.note(record.id, Event::Selected { entry, boot_id, promote })?)
+    }
+
+    /// GRUB looks at the selection only where its menu says so, and would start the entry with
+    /// every boot if the menu did not empty it (00_header of grub-mkconfig).
+    fn menu_looks(&self, trial: &Trial) -> Result<(), Error> {
+        if trial.once.block().is_none() {
+            return Ok(());
+        }
+        let menu = GRUB_CFGS.iter().find_map(|path| self.root.text(path).into_present());
+        let menu = menu.unwrap_or_default();
+        let parts = ["set default=\"${next_entry}\"", "save_env next_entry"];
+        match parts.iter().find(|part| !menu.contains(**part)) {
             None => Ok(()),
-            Some(Selection::Clear { trial, made_block }) => self.clear(record, trial, *made_block),
-            Some(Selection::Select { trial, .. }) => {
-                self.command(record, record.commands.len(), &trial.select())?;
-                match trial.once.selected(self.root) {
-                    Observed::Present(entry) if entry == trial.entry => {}
-                    other => return Err(not_selected(trial, &other)),
-                }
-                let entry = trial.entry.clone();
-                Ok(self.store.note(record.id, Event::Selected { entry })?)
-            }
+            Some(part) => Err(Error::new(format!(
+                "the boot menu has no `{part}`, so GRUB would not start an entry once"
+            ))
+            .hint("grub-mkconfig makes these lines with /etc/grub.d/00_header: is it executable?")
+            .hint(NO_TRIAL)),
         }
     }
 
@@ -38,14 +57,25 @@ impl Engine<'_> {
         }
     }
 
+    /// Takes back what an earlier transaction told it.
+    ///
+    /// # Errors
+    /// The program failed.
+    pub fn clear_selection(&self, record: &Record) -> Result<(), Error> {
+        match &record.selection {
+            Some(Selection::Clear { trial, block }) => self.clear(record, trial, *block),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes a selection of this transaction back.
     ///
     /// # Errors
     /// The program failed.
     pub fn unselect(&self, record: &Record) -> Result<(), Error> {
-        match record.trial() {
-            Some(trial) if self.root.is_live() => {
-                self.clear(record, trial, record.made_block(trial))
+        match &record.selection {
+            Some(Selection::Select { trial, block, .. }) if self.root.is_live() => {
+                self.clear(record, trial, *block)
             }
             _ => Ok(()),
         }
@@ -56,23 +86,26 @@ impl Engine<'_> {
     }
 
     /// A selection that is somebody else's, or gone, stays so.
-    fn clear(&self, record: &Record, trial: &Trial, made_block: bool) -> Result<(), Error> {
-        let block = trial.once.block().filter(|_| made_block);
-        let text = |path: &str| self.root.text(path).into_present();
-        // GRUB leaves the name without a value in a block that the selection made.
-        let emptied =
-            |path: &str| text(path).is_some_and(|t| t.lines().any(|l| l == "next_entry="));
-        if self.is_selected(trial) || block.is_some_and(emptied) {
+    fn clear(&self, record: &Record, trial: &Trial, block: Block) -> Result<(), Error> {
+        let path = trial.once.block();
+        let text = || path.and_then(|path| self.root.text(path).into_present());
+        // GRUB leaves the name without a value.
+        let emptied = || text().is_some_and(|text| text.lines().any(|l| l == "next_entry="));
+        if self.is_selected(trial) || (block != Block::WithName && emptied()) {
             self.command(record, record.commands.len(), &trial.clear())?;
         }
-        match block {
-            Some(path) if text(path).is_some_and(|text| is_empty_block(&text)) => {
+        match path {
+            Some(path)
+                if block == Block::Absent && text().is_some_and(|text| is_empty_block(&text)) =>
+            {
                 Ok(self.disk.remove(path)?)
             }
             _ => Ok(()),
         }
     }
 }
+
+const NO_TRIAL: &str = "`--no-trial` puts the configuration into the normal entries at once.";
 
 fn not_selected(trial: &Trial, found: &Observed<String>) -> Error {
     let found = match found {
@@ -85,5 +118,5 @@ fn not_selected(trial: &Trial, found: &Observed<String>) -> Error {
         trial.once.loader(),
         trial.entry
     ))
-    .hint("`--no-trial` puts the configuration into the normal entries at once.")
+    .hint(NO_TRIAL)
 }

@@ -75,6 +75,9 @@ pub fn undo(document: &UndoDocument, page: &Page) -> String {
     for change in &document.changes {
         out.push_str(&diff::change(&change.path, change.kind, &change.diff, page));
     }
+    if let Some(entry) = &document.trial {
+        let _ = writeln!(out, "  {entry} is not on trial any more; no boot starts it.");
+    }
     for path in &document.edited_since {
         let _ = writeln!(out, "  {path} was edited since; those edits stay.");
     }

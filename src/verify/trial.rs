@@ -6,7 +6,7 @@ use super::{Reboot, Then, Verdict};
 use crate::config::cmdline::Cmdline;
 use crate::host::booted::Facts;
 use crate::host::{Host, Observed};
-use crate::plan::{Expectation, Trial};
+use crate::plan::{ParameterChange, Trial};
 
 /// How far a trial came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,13 +30,25 @@ pub enum Stage {
     Lost,
 }
 
-/// What the journal knows of it.
-#[derive(Debug, Clone, Copy, Default)]
+/// What is known of it from before.
+#[derive(Debug, Clone, Copy)]
 pub struct Told<'a> {
-    /// When the entry was selected.
-    pub selected_at: Option<&'a str>,
+    /// The words that only this entry has, and those that only it lacks.
+    pub change: &'a ParameterChange,
+    /// When the entry was selected, and in which boot.
+    pub selected: Option<(&'a str, Option<&'a str>)>,
     /// When its boot was judged, and what came of it.
     pub judged: Option<(&'a str, Verdict)>,
+}
+
+impl Told<'_> {
+    /// A boot with this command line was started from the entry.
+    fn started(&self, active: &Cmdline) -> bool {
+        let ParameterChange { add, remove } = self.change;
+        !self.change.is_empty()
+            && add.iter().all(|word| active.contains_word(word))
+            && !remove.iter().any(|word| active.contains_word(word))
+    }
 }
 
 /// A trial, and what became of it.
@@ -56,23 +68,22 @@ impl OnTrial {
     /// Judges it; `selected` is what the loader is told now.
     pub fn new(
         trial: &Trial,
-        expected: &[Expectation],
         then: &Then,
         (host, facts): (&Host, &Facts),
         selected: &Observed<String>,
         told: Told<'_>,
     ) -> Self {
         let active = Cmdline::parse(host.command_line().unwrap_or_default());
-        let mut words = expected.iter().filter_map(|expectation| match expectation {
-            Expectation::Parameter(word) => Some(word),
-            _ => None,
-        });
         let is_selected = selected.present().is_some_and(|entry| *entry == trial.entry);
-        // Where the programs are left to the user, nobody noted that it was selected.
-        let booted = then.reboot(host, facts) != Reboot::NotYet && told.selected_at.is_some();
+        let booted = match (told.selected, facts.boot_id.present()) {
+            // Where the programs are left to the user, nobody noted that it was selected.
+            (None, _) => false,
+            (Some((_, Some(then))), Some(now)) => then != now,
+            (Some(_), _) => then.reboot(host, facts) != Reboot::NotYet,
+        };
         let stage = match told.judged {
             _ if !booted && is_selected => Stage::Selected,
-            _ if words.all(|word| active.contains_word(word)) => Stage::Running,
+            _ if told.started(&active) => Stage::Running,
             _ if !booted => Stage::Unselected,
             _ if is_selected => Stage::Ignored,
             Some((_, Verdict::Met)) => Stage::Passed,
@@ -82,7 +93,7 @@ impl OnTrial {
         Self {
             trial: trial.clone(),
             stage,
-            selected_at: told.selected_at.unwrap_or_default().to_owned(),
+            selected_at: told.selected.map_or("", |(at, _)| at).to_owned(),
             judged_at: told.judged.map(|(at, _)| at.to_owned()),
         }
     }
@@ -117,7 +128,7 @@ impl OnTrial {
                 "{entry} was started on trial, and not everything held ({judged}). This boot is the default entry again, as before passthru."
             ),
             Stage::Lost => format!(
-                "{loader} was told at {} to start {entry} once, and has done so; that boot did not come as far as its judgement. It hung, the machine was reset too early, or another entry was picked in the menu. This boot is the default entry again, as before passthru.",
+                "{loader} was told at {} to start {entry} once, and has done so; that boot did not come as far as its judgement. It hung, the machine was reset too early, another entry was picked in the menu, or passthru-verify.service could not run. This boot is the default entry again, as before passthru.",
                 self.selected_at
             ),
         }
@@ -173,10 +184,13 @@ mod tests {
         let trial = Trial { once: BootOnce::Grub, entry: "passthru-trial>0".to_owned() };
         let selected =
             selected.map_or(Observed::Absent, |entry| Observed::Present(entry.to_owned()));
-        let told =
-            Told { selected_at: Some("noon"), judged: judged.map(|verdict| ("one", verdict)) };
-        let expected = [Expectation::IommuOn, Expectation::Parameter(word.to_owned())];
-        let on_trial = OnTrial::new(&trial, &expected, &then, (&host, &facts), &selected, told);
+        let change = ParameterChange { add: vec![word.to_owned()], remove: Vec::new() };
+        let told = Told {
+            change: &change,
+            selected: Some(("noon", Some(boot_id))),
+            judged: judged.map(|verdict| ("one", verdict)),
+        };
+        let on_trial = OnTrial::new(&trial, &then, (&host, &facts), &selected, told);
         (on_trial.stage, on_trial.text() + " " + on_trial.hint())
     }
 
@@ -214,5 +228,20 @@ mod tests {
             assert_eq!(stage, expected, "{said}");
             assert!(text.contains(said), "{said}: {text}");
         }
+    }
+
+    #[test]
+    fn a_boot_is_told_by_what_comes_and_by_what_goes() {
+        let started = |add: &[&str], remove: &[&str], line: &str| {
+            let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+            let change = ParameterChange { add: words(add), remove: words(remove) };
+            let told = Told { change: &change, selected: None, judged: None };
+            told.started(&Cmdline::parse(line))
+        };
+        assert!(started(&["a=1"], &["b"], "quiet a=1"));
+        assert!(!started(&["a=1"], &["b"], "quiet b a=1"));
+        assert!(!started(&["a=1", "c"], &[], "a=1"));
+        assert!(started(&[], &["b"], "quiet") && !started(&[], &["b"], "quiet b"));
+        assert!(!started(&[], &[], "quiet"), "nothing tells it");
     }
 }

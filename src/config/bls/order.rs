@@ -122,11 +122,13 @@ pub fn name_beside(
         let taken = existing.iter().any(|own| own.id == listed.id);
         let mut all = existing.to_vec();
         all.push(listed.clone());
-        let selected = default_entry(&all, default)?.id.clone();
+        let selected = default_entry(&all, default).is_some_and(|entry| entry.id == listed.id);
         let ordered = menu(&all);
         let last = ordered.iter().rfind(|own| !own.exhausted());
         let last = last.is_some_and(|last| last.id == listed.id);
-        (!taken && selected != listed.id).then_some(last)
+        // Where the last boot decides, a name that is last is not taken before there was one.
+        let saved = default.is_some_and(|default| default.eq_ignore_ascii_case("@saved"));
+        (!taken && !selected && (last || !saved)).then_some(last)
     };
     let judged: Vec<_> =
         names.iter().filter_map(|name| judge(name).map(|last| (name, last))).collect();

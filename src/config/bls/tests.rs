@@ -129,6 +129,8 @@ fn a_fallback_name_never_selects_itself() {
         Some("arch-fallback.conf")
     );
     assert_eq!(name(std::slice::from_ref(&arch), Some("*")).as_deref(), Some("arch-fallback.conf"));
+    let saved = name(std::slice::from_ref(&arch), Some("@saved"));
+    assert_eq!(saved.as_deref(), Some("arch-fallback.conf"), "behind all others");
     let older = [arch.clone(), listed("aaa.conf", ""), listed("bad+0.conf", "")];
     assert_eq!(name(&older, None).as_deref(), Some("~arch-fallback.conf"));
     assert_eq!(name(&[arch], Some("*fallback*")), None);

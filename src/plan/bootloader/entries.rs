@@ -43,7 +43,6 @@ pub fn trial(
     let own = all.iter().filter(|(path, entry)| is_trial(path, entry));
     let (same, other): (Vec<_>, Vec<_>) = own
         .partition(|(path, _)| copied_from(&entry_id(path)) == Some(entry_id(&current).as_str()));
-    other.iter().try_for_each(|(path, _)| edits.remove_own(path))?;
     let (dir, original) = current.rsplit_once('/').unwrap_or(("", &current));
     let Some((_, entry)) = all.iter().find(|(path, _)| *path == current) else {
         return Err(CannotEdit { path: current, reason: "it is not there".to_owned() });
@@ -60,7 +59,20 @@ pub fn trial(
     };
     edits.own(&path, &format!("{MARK}\n{}", copy.render()), 0o644, &BECAUSE)?;
     edits.after_commands(&path);
-    Ok(path.rsplit('/').next().unwrap_or_default().to_owned())
+    other.iter().try_for_each(|(path, _)| edits.remove_own(path))?;
+    Ok(id_of(host, path.rsplit('/').next().unwrap_or_default()))
+}
+
+/// What the loader compares: the name of the file in lower case, before version 245 without its
+/// suffix (systemd-boot of that time; a loader may be older than the system). The entry that it
+/// started tells which.
+fn id_of(host: &Host, file: &str) -> String {
+    let id = file.to_lowercase();
+    let selected = host.firmware.efi.entry_selected.as_deref();
+    match selected.is_none_or(|selected| selected.ends_with(".conf")) {
+        true => id,
+        false => id.trim_end_matches(".conf").to_owned(),
+    }
 }
 
 /// A name for a new entry that the loader does not make its default.

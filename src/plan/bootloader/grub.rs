@@ -8,7 +8,7 @@ use crate::config::cmdline::Parameter;
 use crate::host::Host;
 use crate::host::boot::GRUB_ENTRIES;
 use crate::host::once::GRUB_TRIAL;
-use crate::host::parameters::{grub_files, grub_reads_drop_ins, grub_without_recovery};
+use crate::host::parameters::{grub_files, grub_reads_drop_ins, grub_value, grub_without_recovery};
 use crate::host::selected::{BIND, IDS};
 use crate::plan::edits::{CannotEdit, Edits, MARK};
 use crate::plan::kernel_parameters::ParameterChange;
@@ -39,6 +39,12 @@ impl Submenu<'_> {
 }
 
 const STOCK: &str = "passthru-stock";
+
+/// What `GRUB_DEFAULT` names, where that is not the first entry.
+pub fn other_default(host: &Host) -> Option<String> {
+    let value = grub_value(host, "GRUB_DEFAULT").ok().flatten()?.1.scalar().to_owned();
+    (!value.is_empty() && value != "0").then_some(value)
+}
 
 /// Entries with the words, beside those that stay as they are. The first of them starts the
 /// newest kernel, as the first entry of 10_linux does, and after an update too.

@@ -50,6 +50,8 @@ lsb_release() { :; }
 linux="linux /boot/vmlinuz-6.8.0-90-generic root=UUID=1 ro"
 initrd="initrd /boot/initrd.img-6.8.0-90-generic"
 cat >/boot/grub/grub.cfg.new <<END
+set default="\${next_entry}"
+save_env next_entry
 ### BEGIN /etc/grub.d/10_linux ###
 menuentry 'Linux' --id normal {
 	$linux $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX_DEFAULT
@@ -83,7 +85,8 @@ mood=$(cat /etc/mood 2>/dev/null || :)
 echo "grub-reboot $*" >>/calls
 [ "$mood" != unwilling ] || { echo "grub-reboot: error: disk is full" >&2; exit 1; }
 [ "$mood" != forgetful ] || exit 0
-printf '# GRUB Environment Block\nnext_entry=%s\n####' "$1" >/boot/grub/grubenv
+[ -e /boot/grub/grubenv ] || printf '# GRUB Environment Block\n####' >/boot/grub/grubenv
+sed -i -e '/^next_entry=/d' -e "s/^####/next_entry=$1\n&/" /boot/grub/grubenv
 [ "$mood" != stuck ] || { echo $$ >/pid; echo half >/boot/initrd.img-6.8.0-90-generic; exec sleep 1000; }
 "#;
 
@@ -554,6 +557,7 @@ fn the_entry_on_trial_is_selected_last() {
     assert!(cause.contains("did not come as far as its judgement"), "{cause}");
     let again = live.run(&["--json", "apply", "--yes"]).json();
     assert_eq!((&again["transaction"], &again["changed"]), (&().into(), &serde_json::json!([])));
+    assert_eq!(again["trial"]["stage"], "selected", "{again:#}");
     assert_eq!(live.calls()[3..], ["grub-reboot passthru-trial>0"]);
     let output = live.run(&["undo", "--yes"]);
     assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
@@ -562,6 +566,85 @@ fn the_entry_on_trial_is_selected_last() {
     assert!(!live.0.text("boot/grub/grub.cfg").contains("passthru"));
     let differ = differing(&before, &live.everything());
     assert_eq!(differ, ["boot/grub/grub.cfg", &image, "proc/sys/kernel/random/boot_id"]);
+}
+
+/// A block that was there before is as it was, byte by byte, whatever GRUB left in it.
+#[test]
+fn an_environment_block_that_was_there_comes_back() {
+    let block = "boot/grub/grubenv";
+    let text = "# GRUB Environment Block\nsaved_entry=x\n####";
+    for booted in [false, true] {
+        let Some(live) = Live::with_grub() else { return };
+        let live = Live(live.0.write(block, text));
+        assert_eq!(live.run(&["apply", "--yes"]).code, 0);
+        let now = live.0.text(block);
+        assert!(now.contains("next_entry=passthru-trial>0\n"), "{now}");
+        let kept = live.0.text(block).replace("next_entry=passthru-trial>0", "next_entry=");
+        let left = if booted { kept } else { now };
+        let live = Live(live.0.write(block, left));
+        assert_eq!(live.run(&["undo", "--yes"]).code, 0);
+        assert_eq!(live.0.text(block), text, "booted: {booted}");
+        // The entry is on trial again, and nobody asked for its boot.
+        assert_eq!(live.run(&["undo", "--yes", "2"]).code, 0);
+        assert_eq!(live.0.text(block), text);
+        let verify = live.run(&["--json", "verify"]).json();
+        assert_eq!(verify["trial"]["stage"], "unselected", "{verify:#}");
+    }
+}
+
+/// Somebody else's choice for the next boot is not replaced.
+#[test]
+fn another_selection_stands_in_the_way() {
+    let Some(live) = Live::with_grub() else { return };
+    let block = "# GRUB Environment Block\nnext_entry=windows\n####";
+    let live = Live(live.0.write("boot/grub/grubenv", block));
+    let before = live.everything();
+    let output = live.run(&["apply", "--yes"]);
+    assert_eq!(output.code, 2);
+    let said = "GRUB is told already to start windows with the next boot";
+    assert!(output.stderr.contains(said), "{}", output.stderr);
+    assert_eq!(differing(&before, &live.everything()), [""; 0]);
+}
+
+/// GRUB would start the entry with every boot, or never.
+#[test]
+fn a_menu_that_does_not_look_at_the_selection_is_refused() {
+    let Some(live) = Live::with_grub() else { return };
+    let update = live.0.text("usr/sbin/update-grub").replace("save_env next_entry\n", "");
+    let live =
+        Live(live.0.write("usr/sbin/update-grub", update).mode("usr/sbin/update-grub", 0o755));
+    let before = live.everything();
+    let output = live.run(&["apply", "--yes"]);
+    assert_eq!(output.code, 2, "{}", output.stdout);
+    let said = "the boot menu has no `save_env next_entry`";
+    assert!(output.stderr.contains(said), "{}", output.stderr);
+    assert_eq!(differing(&before, &live.everything()), [""; 0]);
+}
+
+/// The unit waits for whoever has the lock.
+#[test]
+fn the_judgement_waits_for_the_lock() {
+    let Some(live) = Live::with_grub() else { return };
+    assert_eq!(live.run(&["apply", "--yes"]).code, 0);
+    let line = live.0.text("proc/cmdline").trim_end().to_owned();
+    let script = live.0.text("etc/grub.d/42_passthru");
+    let words = script.lines().find_map(|line| line.strip_prefix("add='")).expect("words");
+    let live = Live(
+        live.0
+            .write("proc/sys/kernel/random/boot_id", "second\n")
+            .write("proc/cmdline", format!("{line} {}\n", words.trim_end_matches('\''))),
+    );
+    let lock = std::fs::File::options().write(true).open(live.0.at("var/lib/passthru/lock"));
+    let lock = lock.expect("it is there");
+    lock.lock().expect("nobody has it");
+    let child = live.command(&["verify", "--after-boot"]).spawn().expect("it starts");
+    std::thread::sleep(Duration::from_millis(1500));
+    let journal = || live.0.text("var/lib/passthru/1/journal.jsonl");
+    assert!(!journal().contains("judged"), "{}", journal());
+    drop(lock);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(journal().contains("\"event\":\"judged\",\"boot_id\":\"second\""), "{}", journal());
 }
 
 /// A boot that is judged is remembered, and a later boot of the default entry tells of it.

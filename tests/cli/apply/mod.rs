@@ -49,6 +49,7 @@ fn every_planned_machine_comes_back_to_the_byte() {
     let mut tried = 0;
     let both = planned_machines().into_iter().chain(machines).enumerate();
     for (at, (name, machine, mut args)) in both {
+        let machine = machine.write("usr/bin/passthru", "");
         let grub = machine.at("etc/default/grub").exists();
         let machine = match at < standing && grub {
             true => machine.write(TEN_LINUX, "#!/bin/sh\n").mode(TEN_LINUX, 0o755),

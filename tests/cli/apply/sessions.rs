@@ -128,7 +128,12 @@ fn from_a_trial_over_promotion_and_back() {
     let nothing = answer(&machine, &["--json", "plan"]).json();
     assert_eq!((&nothing["changes"], &nothing["trial"]), (&serde_json::json!([]), &().into()));
 
+    // It was proven by the boot of its trial.
+    let met = answer(&machine, &["--json", "verify"]).json();
+    assert_eq!((&met["transaction"], &met["verdict"]), (&2.into(), &"met".into()), "{met:#}");
     done(&machine, &["undo", "--yes"]);
+    let again = answer(&machine, &["--json", "verify"]).json();
+    assert_eq!((&again["transaction"], &again["trial"]["stage"]), (&1.into(), &"running".into()));
     let configuration = |left: Vec<String>| -> Vec<String> {
         left.into_iter().filter(|path| !is_virtual(path)).collect()
     };
@@ -227,6 +232,52 @@ fn at_a_terminal_it_asks() {
     );
     assert!(machine.text("boot/loader/entries/arch.conf").contains("options nosmt "));
     assert!(!machine.text("boot/loader/entries/arch.conf").contains("passthru.bind"));
+}
+
+/// In a boot of the default entry nothing says that it is the one on trial.
+#[test]
+fn a_trial_that_was_skipped_and_taken_back_to_is_not_running() {
+    let machine = machine();
+    done(&machine, &["apply", "--yes"]);
+    done(&machine, &["apply", "--yes", "--no-trial"]);
+    done(&machine, &["undo", "--yes"]);
+    let machine = machine.write("proc/sys/kernel/random/boot_id", "second\n");
+    let verify = machine.run(&["--json", "verify"]);
+    assert_eq!((verify.code, &verify.json()["trial"]["stage"]), (1, &"unselected".into()));
+    let judged = machine.run(&["verify", "--after-boot"]);
+    assert_eq!(judged.code, 0, "{}", judged.stdout);
+    for number in 1..4 {
+        let journal = machine.text(&format!("var/lib/passthru/{number}/journal.jsonl"));
+        assert!(!journal.contains("judged"), "{journal}");
+    }
+}
+
+/// Only what was tried becomes the default.
+#[test]
+fn a_wish_that_changed_since_is_not_promoted() {
+    let machine = machine();
+    let plan = answer(&machine, &["--json", "plan"]).json();
+    done(&machine, &["apply", "--yes"]);
+    let word = plan["kernel_parameters"]["add"][0].as_str().expect("a word").to_owned();
+    let machine = reboot(machine, &word).replace(
+        "boot/loader/entries/arch.conf",
+        " quiet",
+        " quiet intel_iommu=off",
+    );
+    let refused = machine.run(&["promote", "--yes"]);
+    assert_eq!(refused.code, 2, "{}{}", refused.stdout, refused.stderr);
+    assert!(refused.stderr.contains("is not what was tried"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_cannot_be_tried_cannot_promote_itself() {
+    let machine = Machine::new("h170-mint-turing");
+    let before = machine.everything();
+    let output = machine.run(&["apply", "--yes", "--auto-promote"]);
+    assert_eq!(output.code, 2, "{}", output.stdout);
+    let said = "there is no trial that could be promoted: /etc/grub.d/10_linux";
+    assert!(output.stderr.contains(said), "{}", output.stderr);
+    assert_eq!(differing(&before, &machine.everything()), [""; 0]);
 }
 
 /// Another card on trial before the first was promoted: undo leads back one trial at a time.

@@ -11,7 +11,8 @@ const BIND: &str =
 
 /// A machine with GRUB whose entries 10_linux makes.
 fn grub() -> Machine {
-    Machine::new("h170-mint-turing").write(TEN_LINUX, "#!/bin/sh\n").mode(TEN_LINUX, 0o755)
+    let machine = Machine::new("h170-mint-turing").write("usr/bin/passthru", "");
+    machine.write(TEN_LINUX, "#!/bin/sh\n").mode(TEN_LINUX, 0o755)
 }
 
 fn argvs(plan: &Value) -> Vec<String> {
@@ -34,7 +35,7 @@ fn with_grub_the_default_entry_and_its_sources_stay() {
     let script = after(&plan, "/etc/grub.d/42_passthru");
     let add = words(&plan["kernel_parameters"], "add").join(" ");
     assert!(script.contains(&format!("\nwords=''\n# Added:\nadd='{add}'\n")), "{script}");
-    assert!(script.contains("submenu 'With passthru, on trial' --id passthru-trial {"), "{script}");
+    assert!(script.contains("submenu 'With passthru, on trial' $open --id passthru-trial {"), "{script}");
     // Everything is there then; only the boot is left.
     let again = planned(&machine.lay(&plan), &[]);
     assert_eq!((words_of_changes(&again), argvs(&again)), (vec![], vec![]));
@@ -100,12 +101,53 @@ fn the_entry_on_trial_is_not_taken_for_the_normal_one() {
     );
 }
 
+/// A loader that was started under an older name of entries compares names without suffix.
+#[test]
+fn the_entry_is_named_as_the_loader_compares_it() {
+    let variable =
+        "sys/firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+    for (selected, wanted) in [("arch\0", "arch-trial"), ("arch.conf\0", "arch-trial.conf")] {
+        let name: Vec<u8> = selected.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let value = [&[6, 0, 0, 0][..], &name].concat();
+        let plan = planned(&Machine::new("z490-arch").write(variable, value), &[]);
+        assert_eq!(plan["trial"]["entry"], wanted);
+        let paths = words_of_changes(&plan);
+        assert!(paths.contains(&"/boot/loader/entries/arch-trial.conf"), "{paths:?}");
+    }
+    let saved = Machine::new("z490-arch").write("boot/loader/loader.conf", "default @saved\n");
+    assert_eq!(planned(&saved, &[])["trial"]["entry"], "arch-trial.conf");
+}
+
+/// Without the program where root's programs are, nothing of a user's is started as root.
+#[test]
+fn the_unit_needs_an_installed_program() {
+    let unit = "/etc/systemd/system/passthru-verify.service";
+    let with = planned(&Machine::new("z490-arch").write("usr/local/bin/passthru", ""), &[]);
+    let text = after(&with, unit);
+    assert!(text.contains("\nExecStart=/usr/local/bin/passthru verify --after-boot\n"), "{text}");
+    assert_eq!(with["remarks"], json!([]));
+    let without = planned(&Machine::new("z490-arch"), &[]);
+    assert!(!words_of_changes(&without).contains(&unit));
+    let remark = without["remarks"][0].as_str().expect("a remark");
+    assert!(remark.contains("run `sudo passthru verify --after-boot` in it"), "{remark}");
+}
+
+#[test]
+fn another_default_than_the_newest_kernel_is_said() {
+    let machine = grub().replace("etc/default/grub", "GRUB_DEFAULT=0", "GRUB_DEFAULT=saved");
+    let plan = planned(&machine, &[]);
+    let remark = plan["remarks"][0].as_str().expect("a remark");
+    assert!(remark.contains("GRUB_DEFAULT is saved, which may start another one"), "{remark}");
+}
+
 #[test]
 fn what_cannot_be_tried_is_said() {
     let grub_on = |mounts: &str| grub().write("proc/mounts", mounts);
     let loader = "sys/firmware/efi/efivars/LoaderInfo-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
     let features = "sys/firmware/efi/efivars/LoaderFeatures-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
-    let cases: [(Machine, &[&str], &str); 8] = [
+    let block = "../efi/EFI/debian/grubenv";
+    let cases: [(Machine, &[&str], &str); 9] = [
+        (grub().link("boot/grub/grubenv", block), &[], "/boot/grub/grubenv is a link"),
         (
             grub_on("/dev/mapper/vg-root / ext4 rw 0 0\n"),
             &[],
