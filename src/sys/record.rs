@@ -54,12 +54,15 @@ impl Recording {
             let Some(real) = tree.resolve(&path) else {
                 continue;
             };
+            if let Seen::Space(space) = seen {
+                tree.insert_space(&path, space);
+                continue;
+            }
             if real.is_empty() {
                 continue;
             }
             match seen {
-                Seen::Link(_) => {}
-                Seen::Space(space) => tree.insert_space(&path, space),
+                Seen::Link(_) | Seen::Space(_) => {}
                 Seen::File(bytes, meta) => {
                     let old = meta_at(&tree, &real);
                     tree.insert(&real, Node::File { bytes, meta: meta.or(old) });

@@ -305,6 +305,7 @@ mod tests {
         tree.insert("usr/lib/file", Node::File { bytes: vec![], meta: None });
         tree.insert("root", Node::Unreadable("permission denied".into()));
         tree.insert_space("boot", Space { free: 1, total: 2 });
+        tree.insert_space("", Space { free: 3, total: 4 });
         tree
     }
 

@@ -9,6 +9,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::{MAGIC, Node, Tree, TreeError};
 use crate::sys::meta::{Meta, Space};
 
+/// The root itself, of which only the free space is recorded.
+const ROOT: &str = ".";
+
 impl Tree {
     /// Reads the text form.
     ///
@@ -59,6 +62,11 @@ impl Tree {
             None => (false, path),
         };
         let path = decode(path).ok_or("a path that cannot be decoded")?;
+        if let Some(value) = rest.strip_prefix("space ").filter(|_| path == ROOT && !dir) {
+            let space = Space::parse(value).ok_or("space needs free= and total=")?;
+            self.insert_space("", space);
+            return Ok(None);
+        }
         if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err("a path that is not plain and relative");
         }
@@ -126,7 +134,8 @@ impl Tree {
             }
         }
         for (path, space) in &self.spaces {
-            let _ = writeln!(out, "{} space {space}", encode(path));
+            let name = if path.is_empty() { ROOT.to_owned() } else { encode(path) };
+            let _ = writeln!(out, "{name} space {space}");
         }
         out
     }
