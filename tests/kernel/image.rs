@@ -9,18 +9,29 @@ use std::process::Command;
 use super::kernel::{Kernel, copy, find, run};
 
 /// busybox goes by these names.
-const APPLETS: [&str; 10] =
-    ["sh", "mount", "cat", "readlink", "basename", "ls", "poweroff", "dmesg", "sleep", "sync"];
+const APPLETS: [&str; 11] = [
+    "sh",
+    "mount",
+    "cat",
+    "readlink",
+    "basename",
+    "ls",
+    "poweroff",
+    "dmesg",
+    "sleep",
+    "sync",
+    "start-stop-daemon",
+];
 
 /// Order of initramfs-tools (init, scripts/init-top/udev): the scripts of init-top, then udev
 /// asks for every device's driver by its alias, then the modules that are listed are loaded.
-/// What is said goes to the second serial port, so that the kernel's log does not get into it.
+/// What is said goes to a port of its own at the end, when its driver is loaded.
 const INIT: &str = r#"#!/bin/sh
 export PATH=/sbin:/usr/sbin:/bin:/usr/bin
 mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
-exec >/dev/ttyS1 2>/dev/ttyS0
+exec >/said 2>/errors
 say() {
     name=$1
     shift
@@ -52,15 +63,19 @@ say drivers drivers
 say nodes ls -1 /dev/vfio
 say inspect passthru --json inspect
 say check passthru --json check
+say capture passthru capture
 if [ -d /var/lib/passthru ]; then say verify passthru --json verify; fi
+@more
 say log dmesg
+say errors cat /errors
 echo @done
-sync
+for port in /dev/vport*; do cat /said >"$port"; done
 poweroff -f
 "#;
 
-/// Writes the initramfs of a machine, whose files are below `host` if it has some.
-pub fn write(kernel: &Kernel, host: Option<&Path>, to: &Path) {
+/// Writes the initramfs of a machine, whose files are below `host` if it has some, and which does
+/// `more` at the end.
+pub fn write(kernel: &Kernel, host: Option<&Path>, more: &str, to: &Path) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let root = dir.path();
     for path in ["dev", "proc", "sys", "sbin", "usr/bin", "usr/sbin", "etc/initramfs-tools"] {
@@ -90,7 +105,7 @@ pub fn write(kernel: &Kernel, host: Option<&Path>, to: &Path) {
     copy(&kernel.program, &root.join("bin/passthru"));
     kernel.put_modules(root);
     let init = root.join("init");
-    fs::write(&init, INIT).expect("written");
+    fs::write(&init, INIT.replace("@more\n", more)).expect("written");
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).expect("a mode");
     pack(root, to);
 }

@@ -26,13 +26,14 @@ const PROGRAMS: [(&str, &str); 8] = [
 ];
 
 /// Drivers of the devices in a guest, and those that passthru needs.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "vfio_pci",
     "vfio_iommu_type1",
     "bochs",
     "snd_hda_intel",
     "virtio_gpu",
     "virtio_pci",
+    "virtio_console",
     "e1000e",
     "xhci_pci",
     "nvme",

@@ -1,6 +1,7 @@
 //! Devices of emulated machines, and where they are on the bus.
 
 const IOMMU: &str = "-device intel-iommu,intremap=on,caching-mode=on";
+const AMD_IOMMU: &str = "-device amd-iommu,intremap=on";
 const SOUND: &str = "-audiodev none,id=snd0";
 const INTEGRATED: &str = "-device virtio-vga,bus=pcie.0,addr=2.0";
 
@@ -13,12 +14,23 @@ pub enum Topology {
     Single,
     /// Integrated display and two identical cards.
     TwinIgpu,
+    /// Two identical cards and no other display.
+    Twin,
+    /// As `Intel`, with processor and IOMMU of AMD.
+    Amd,
+    /// As `Twin`, with processor and IOMMU of AMD.
+    AmdTwin,
+    /// The card has a network adapter beside its display, and the host has one of the same id with
+    /// another subsystem id. Nothing else that QEMU has takes a subsystem id.
+    SharedId,
     /// The card is behind a switch, whose ports cannot keep it apart (no ACS).
     Switch,
     /// Two functions of one switch port: the card behind one, a USB controller behind the other.
     DirtySwitch,
     /// Two root ports in one slot, without ACS: card and NVMe drive.
     DirtyNvme,
+    /// Three root ports in one slot, without ACS: card, network adapter, and USB controller.
+    DirtyXhci,
     /// As `Intel`, without an IOMMU.
     NoIommu,
     /// The host's card at 01:00 and another at 02:00; their sound functions share an id.
@@ -32,6 +44,16 @@ pub enum Topology {
 }
 
 impl Topology {
+    /// The processor, whose vendor decides which IOMMU the kernel looks for.
+    pub fn processor(self) -> &'static str {
+        if self.is_amd() { "max,vendor=AuthenticAMD" } else { "max,vendor=GenuineIntel,svm=off" }
+    }
+
+    /// Processor and IOMMU are AMD's.
+    pub fn is_amd(self) -> bool {
+        matches!(self, Self::Amd | Self::AmdTwin)
+    }
+
     /// The words for QEMU that give a machine these devices.
     pub fn options(self) -> String {
         let port = |id: &str, addr: &str, number: u32, more: &str| {
@@ -50,12 +72,28 @@ impl Topology {
         let nic = "-device e1000e,bus=rp2".to_owned();
         let host_card = || display("virtio-vga", "rp1");
         let igpu = INTEGRATED.to_owned();
-        let iommu = IOMMU.to_owned();
+        let iommu = if self.is_amd() { AMD_IOMMU } else { IOMMU }.to_owned();
+        let no_acs = |number: u32, more: &str| {
+            let (id, addr) = (format!("rp{number}"), format!("3.{}", number - 1));
+            port(&id, &addr, number, &format!("{more},disable-acs=on"))
+        };
         let devices = match self {
-            Self::Intel => vec![iommu, igpu, plain(1), plain(2), card("rp1"), nic],
+            Self::Intel | Self::Amd => vec![iommu, igpu, plain(1), plain(2), card("rp1"), nic],
             Self::NoIommu => vec![igpu, plain(1), plain(2), card("rp1"), nic],
             Self::Single => vec![iommu, plain(1), card("rp1")],
             Self::TwinIgpu => vec![iommu, igpu, plain(1), plain(2), card("rp1"), card("rp2")],
+            Self::Twin | Self::AmdTwin => {
+                vec![iommu, plain(1), plain(2), card("rp1"), card("rp2")]
+            }
+            Self::SharedId => vec![
+                iommu,
+                igpu,
+                plain(1),
+                plain(2),
+                "-device bochs-display,bus=rp1,addr=0.0,multifunction=on".to_owned(),
+                "-device e1000e,bus=rp1,addr=0.1,subsys_ven=0x1af4,subsys=0x1234".to_owned(),
+                "-device e1000e,bus=rp2,subsys_ven=0x1af4,subsys=0x4321".to_owned(),
+            ],
             Self::Switch => {
                 vec![iommu, igpu, plain(1), upstream, switch("dn1", "0.0", 11, ""), card("dn1")]
             }
@@ -72,8 +110,8 @@ impl Topology {
             Self::DirtyNvme => vec![
                 iommu,
                 igpu,
-                port("rp1", "3.0", 1, ",multifunction=on,disable-acs=on"),
-                port("rp2", "3.1", 2, ",disable-acs=on"),
+                no_acs(1, ",multifunction=on"),
+                no_acs(2, ""),
                 card("rp1"),
                 "-device nvme,serial=1,bus=rp2".to_owned(),
             ],
@@ -89,6 +127,16 @@ impl Topology {
             ],
             Self::NicInstead => vec![iommu, plain(1), plain(2), host_card(), nic],
             Self::CardGone => vec![iommu, plain(1), plain(2), host_card()],
+            Self::DirtyXhci => vec![
+                iommu,
+                igpu,
+                no_acs(1, ",multifunction=on"),
+                no_acs(2, ""),
+                no_acs(3, ""),
+                card("rp1"),
+                nic,
+                "-device qemu-xhci,bus=rp3".to_owned(),
+            ],
         };
         format!("{SOUND} {}", devices.join(" "))
     }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::packages;
 use crate::steps::{cargo, output, step};
-use crate::test::skipped_in;
+use crate::test::{retried_in, skipped_in};
 
 const TEST: [&str; 4] = ["test", "--quiet", "--test", "kernel"];
 
@@ -31,17 +31,18 @@ pub fn run(word: &str) -> Result<()> {
     }
     let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
     for name in names {
-        let mut skipped = Vec::new();
+        let mut told = Vec::new();
         let ok = step(&format!("{name:<width$} "), || {
             let case = output(cargo(&TEST).args(["--", "--exact", name, "--show-output"]))?;
-            skipped = skipped_in(&case.text).into_keys().collect();
+            told.extend(skipped_in(&case.text).into_keys().map(|why| format!("SKIPPED: {why}")));
+            told.extend(retried_in(&case.text).into_keys().map(|why| format!("RETRIED: {why}")));
             Ok(case)
         });
         if !ok {
             failed.push(name.to_owned());
         }
-        for reason in skipped {
-            println!("  SKIPPED: {reason}");
+        for line in told {
+            println!("  {line}");
         }
     }
     println!("{:.0} s in all.", start.elapsed().as_secs_f64());

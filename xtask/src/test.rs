@@ -10,6 +10,8 @@ use crate::{generate, lab, packages};
 
 /// Begins the line with which a test says that it did not look, and why.
 const SKIPPED: &str = "SKIPPED: ";
+/// Begins the line with which a test says that it looked twice, and why.
+const RETRIED: &str = "RETRIED: ";
 
 /// What a skipped test means.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub fn run(skips: Skips) -> Result<()> {
     let start = Instant::now();
     let mut failed = Vec::new();
     let mut skipped = BTreeMap::new();
+    let mut retried = BTreeMap::new();
     let mut go = |name: &'static str, work: &mut dyn FnMut() -> Result<Output>| {
         if !step(name, work) {
             failed.push(name);
@@ -49,6 +52,7 @@ pub fn run(skips: Skips) -> Result<()> {
     go("tests", &mut || {
         let tests = output(&mut cargo(&["test", "--workspace", "--", "--show-output"]))?;
         skipped = skipped_in(&tests.text);
+        retried = retried_in(&tests.text);
         Ok(Output { text: without_successes(&tests.text), ..tests })
     });
     go("documentation", &mut || {
@@ -85,6 +89,9 @@ pub fn run(skips: Skips) -> Result<()> {
             println!("  {count} x {reason}");
         }
     }
+    for (reason, count) in &retried {
+        println!("Retried, {count} x {reason}");
+    }
     println!("{:.0} s in all.", start.elapsed().as_secs_f64());
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
@@ -103,12 +110,21 @@ fn component(command: &str, component: &str) -> Result<()> {
     }
 }
 
-/// Reasons that tests gave, and how often.
+/// Reasons that tests gave for not looking, and how often.
 pub fn skipped_in(text: &str) -> BTreeMap<String, usize> {
+    told_in(text, SKIPPED)
+}
+
+/// Reasons that tests gave for looking twice, and how often.
+pub fn retried_in(text: &str) -> BTreeMap<String, usize> {
+    told_in(text, RETRIED)
+}
+
+fn told_in(text: &str, mark: &str) -> BTreeMap<String, usize> {
     let mut reasons = BTreeMap::new();
     // A test that shares its line with the harness's own word is seen as well.
     for line in text.lines() {
-        if let Some((_, reason)) = line.split_once(SKIPPED) {
+        if let Some((_, reason)) = line.split_once(mark) {
             *reasons.entry(reason.trim().to_owned()).or_default() += 1;
         }
     }
@@ -140,10 +156,10 @@ mod tests {
 
     #[test]
     fn reasons_are_counted() {
-        let text =
-            "test a ... SKIPPED: no dracut\nok\nSKIPPED: no dracut \nx\nSKIPPED: no pacman\n";
+        let text = "test a ... SKIPPED: no dracut\nok\nSKIPPED: no dracut \nx\nSKIPPED: no pacman\nRETRIED: slow\n";
         let want = [("no dracut".to_owned(), 2), ("no pacman".to_owned(), 1)];
         assert_eq!(skipped_in(text), BTreeMap::from(want));
+        assert_eq!(retried_in(text), BTreeMap::from([("slow".to_owned(), 1)]));
     }
 
     #[test]
