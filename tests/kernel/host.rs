@@ -22,9 +22,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// The plan for a recorded machine with this kernel, applied.
+    /// The plan for a recorded machine with this kernel, applied. It is named, or a capture file.
     pub fn apply(kernel: &Kernel, recorded: &str, args: &[&str]) -> Self {
-        let machine = debian(kernel, recorded);
+        Self::apply_to(kernel, debian(kernel, recorded), args)
+    }
+
+    /// The same on a machine that was made before.
+    pub fn apply_to(kernel: &Kernel, machine: Machine, args: &[&str]) -> Self {
         let output = machine.run(&[&["--json", "plan"], args].concat());
         assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
         let plan = output.json();
@@ -94,13 +98,17 @@ impl Host {
 }
 
 /// Recorded devices, and a Debian around them.
-fn debian(kernel: &Kernel, recorded: &str) -> Machine {
+pub fn debian(kernel: &Kernel, recorded: &str) -> Machine {
     let release = &kernel.release;
     let boot = |name: &str| format!("boot/{name}-{release}");
     let modules = |name: &str| format!("usr/lib/modules/{release}/{name}");
     let line = format!("BOOT_IMAGE=/boot/vmlinuz-{release} root=/dev/sda1 ro quiet\n");
     // No processor of Intel is emulated with virtualization, and nothing here needs it.
     let machine = Machine::new(recorded).replace("proc/cpuinfo", ": fpu ", ": vmx fpu ");
+    // Those of an initramfs are no links.
+    let plain = |name: &&str| machine.at(name).is_dir() && !machine.at(name).is_symlink();
+    let plain: Vec<&str> = ["lib", "sbin", "bin"].into_iter().filter(plain).collect();
+    let machine = plain.into_iter().fold(machine, Machine::remove);
     let program = "usr/sbin/update-initramfs";
     let menu = "usr/sbin/update-grub";
     machine
@@ -114,7 +122,10 @@ fn debian(kernel: &Kernel, recorded: &str) -> Machine {
         )
         .write(&boot("vmlinuz"), "")
         .write(&boot("initrd.img"), "")
-        .write(&boot("config"), "CONFIG_INTEL_IOMMU=y\nCONFIG_VFIO=m\nCONFIG_VFIO_PCI=m\n")
+        .write(
+            &boot("config"),
+            "CONFIG_INTEL_IOMMU=y\nCONFIG_AMD_IOMMU=y\nCONFIG_VFIO=m\nCONFIG_VFIO_PCI=m\n",
+        )
         .write(&modules("modules.alias"), kernel.list("modules.alias"))
         .write(&modules("modules.dep"), kernel.list("modules.dep"))
         .write(&modules("modules.builtin"), kernel.list("modules.builtin"))
