@@ -1,6 +1,8 @@
 //! One file a story.
 
 mod guide;
+mod kernel_update;
+mod twins;
 
 /// What `apply` makes of the second card.
 const BOUND: [(&str, &str); 2] = [("02:00.0", "vfio-pci"), ("02:00.1", "vfio-pci")];
