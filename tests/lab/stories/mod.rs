@@ -3,6 +3,7 @@
 mod fallback;
 mod guide;
 mod kernel_update;
+mod moved;
 mod twins;
 
 /// What `apply` makes of the second card.
