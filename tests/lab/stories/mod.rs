@@ -1,5 +1,6 @@
 //! One file a story.
 
+mod edits;
 mod fallback;
 mod guide;
 mod kernel_update;
