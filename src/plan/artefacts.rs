@@ -127,6 +127,15 @@ impl Artefacts {
         }
     }
 
+    /// A file that images hold under the path that it has on the host gets another text.
+    pub fn edited(&mut self, path: &str, text: Option<&str>, taken_back: Option<&str>) {
+        let files = self.images.iter_mut().flat_map(|images| &mut images.files);
+        for file in files.filter(|file| file.path == path) {
+            file.text = text.map(str::to_owned);
+            file.taken_back = taken_back.map(str::to_owned);
+        }
+    }
+
     /// Images that have to be read, for a menu.
     pub fn images_of<'a>(&self, menu: &'a [MenuEntry]) -> BTreeSet<&'a str> {
         let booted = |entry: &&MenuEntry| entries::is_normal(entry) || entries::is_trial(entry);

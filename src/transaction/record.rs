@@ -86,6 +86,13 @@ impl Aims {
             undone: self.done.clone(),
         }
     }
+
+    /// Somebody edited a file of ours, which therefore stays: this is in it afterwards, and was in
+    /// it before.
+    pub fn edited(&mut self, path: &str, then: Option<&str>, now: &str) {
+        self.done.artefacts.edited(path, then, Some(now));
+        self.undone.artefacts.edited(path, Some(now), then);
+    }
 }
 
 impl Saved {
