@@ -72,7 +72,8 @@ pub fn carry_out(
 ) -> Result<ApplyDocument, Error> {
     let host = session.host();
     let known = Asked::default().on(&host)?;
-    let desired = Desired { gpu: Some(tried.gpu.to_string()), rollout: Rollout::Standing, ..known };
+    let desired =
+        Desired { gpu: tried.gpu.map(|gpu| gpu.to_string()), rollout: Rollout::Standing, ..known };
     let (case, report) = check_case(&host, &desired, ui)?;
     let plan = crate::plan::plan(&case, &report).map_err(|_| {
         Error::new("there is no plan for the card on trial any more")

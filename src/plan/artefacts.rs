@@ -17,7 +17,7 @@ use crate::host::initramfs::InitramfsKind;
 use crate::host::menu::MenuEntry;
 
 /// What a generator and a boot loader have to make of the changed files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Artefacts {
     /// Words that every normal entry must have.

@@ -59,6 +59,7 @@ pub fn undo(
         leftovers: record.directories.clone(),
         commands,
         selection: record.selection_reversed(),
+        domain: None,
         aims: record.aims.reversed(),
     };
     let mut undo = Undo { draft, merged: Vec::new(), conflicts: Vec::new() };
