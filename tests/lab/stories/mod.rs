@@ -1,5 +1,6 @@
 //! One file a story.
 
+mod by_hand;
 mod edits;
 mod fallback;
 mod guide;
