@@ -29,7 +29,7 @@ pub struct Args {
 /// Something stands in the way, or failed; then everything was taken back.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
-    let held = session.resume()?;
+    let held = session.resume_patiently()?;
     let all = held.as_ref().map(|held| held.begun()).transpose()?.unwrap_or_default();
     let (Some(held), Some(transaction)) = (held, on_trial(&all)) else {
         return declined("Nothing is on trial. `passthru log` lists what was done.", global, ui);
