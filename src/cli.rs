@@ -32,5 +32,6 @@ pub enum Verb {
     Undo(commands::undo::Args),
     Log(commands::log::Args),
     Recover(commands::recover::Args),
+    Vm(commands::vm::Args),
     Capture(commands::capture::Args),
 }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::cli::Cli;
 use crate::document::{
     ApplyDocument, CheckDocument, InspectDocument, LogDocument, PlanDocument, RecoverDocument,
-    TransactionDocument, UndoDocument, VerifyDocument,
+    TransactionDocument, UndoDocument, VerifyDocument, VmCheckDocument, VmDocument, VmShowDocument,
 };
 use crate::host::pci::{PciAddress, PciClass, PciId};
 use crate::plan::Expectation;
@@ -29,6 +29,9 @@ pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
         ("log", of::<LogDocument>()),
         ("transaction", of::<TransactionDocument>()),
         ("recover", of::<RecoverDocument>()),
+        ("vm", of::<VmDocument>()),
+        ("vm-show", of::<VmShowDocument>()),
+        ("vm-check", of::<VmCheckDocument>()),
     ]
 }
 

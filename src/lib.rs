@@ -3,7 +3,7 @@
 //! From below: [`sys`] touches the machine; [`config`] knows file formats; [`host`] is the
 //! inventory, and [`capture`] one file of it; [`check`] judges it; [`plan`] decides what would
 //! change; [`proof`] reads back what came of it; [`transaction`] carries it out or takes it back;
-//! [`verify`] judges it after the reboot; [`document`] is the JSON contract; [`ui`] puts it into
+//! [`verify`] judges it after the reboot; [`vm`] is the Windows machine; [`document`] is the JSON contract; [`ui`] puts it into
 //! words; [`commands`] and [`cli`] are the program. Only [`run`] is for others.
 //! `docs/architecture.md` has the picture and the rules.
 
@@ -17,12 +17,14 @@ pub mod docs;
 pub(crate) mod document;
 pub(crate) mod error;
 pub(crate) mod host;
+pub(crate) mod libvirt;
 pub(crate) mod plan;
 pub(crate) mod proof;
 pub(crate) mod sys;
 pub(crate) mod transaction;
 pub(crate) mod ui;
 pub(crate) mod verify;
+pub(crate) mod vm;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,6 +55,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Undo(args) => commands::undo::run(args, &cli.global, &ui),
         Verb::Log(args) => commands::log::run(args, &cli.global, &ui),
         Verb::Recover(args) => commands::recover::run(args, &cli.global, &ui),
+        Verb::Vm(args) => commands::vm::run(args, &cli.global, &ui),
         Verb::Capture(args) => commands::capture::run(args, &cli.global, &ui),
     };
     match answer {

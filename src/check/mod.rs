@@ -19,12 +19,10 @@ mod select;
 
 pub use boot::by_hand as bootloader_by_hand;
 pub use case::{Case, Desired, IdsIn, Rollout};
-pub use finding::{Evidence, Finding, RemedyKind, Severity};
+pub use finding::{Evidence, Finding, Found, RemedyKind, Severity};
 pub use initramfs::preset_naming_a_config;
 pub use report::{Report, Verdict, run};
 pub use select::Selection;
-
-use finding::Found;
 
 /// One check: it looks at the case and says what it found.
 pub struct Check {

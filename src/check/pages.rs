@@ -97,7 +97,19 @@ pages![
     "vfio-options-built-in",
     "vfio-options-repeated",
     "vfio-parameter-unknown",
+    "vm-autostart",
     "vm-autostart-host-gpu",
+    "vm-card-differs",
+    "vm-card-not-bound",
+    "vm-card-taken",
+    "vm-file-unreadable",
+    "vm-functions-missing",
+    "vm-group-not-viable",
+    "vm-hook-not-executable",
+    "vm-large-bar",
+    "vm-memory-short",
+    "vm-network-inactive",
+    "vm-unfit",
 ];
 
 /// The page of a code.

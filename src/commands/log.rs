@@ -87,5 +87,8 @@ fn one(store: &Store<'_>, id: TransactionId) -> Result<TransactionDocument, Erro
     for change in &transaction.record.changes {
         contents.push((store.content(id, &change.before)?, store.content(id, &change.after)?));
     }
+    if let Some(domain) = &transaction.record.domain {
+        contents.push((store.content(id, &domain.before)?, store.content(id, &domain.after)?));
+    }
     Ok(TransactionDocument::of(transaction, &contents, undone_by(&readable, id)))
 }

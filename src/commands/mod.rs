@@ -13,6 +13,7 @@ pub mod recover;
 mod session;
 pub mod undo;
 pub mod verify;
+pub mod vm;
 mod wish;
 
 pub use global::Global;

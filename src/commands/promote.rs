@@ -29,7 +29,7 @@ pub struct Args {
 /// Something stands in the way, or failed; then everything was taken back.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
-    let held = session.resume()?;
+    let held = session.resume_patiently()?;
     let all = held.as_ref().map(|held| held.begun()).transpose()?.unwrap_or_default();
     let (Some(held), Some(transaction)) = (held, on_trial(&all)) else {
         return declined("Nothing is on trial. `passthru log` lists what was done.", global, ui);
@@ -72,7 +72,8 @@ pub fn carry_out(
 ) -> Result<ApplyDocument, Error> {
     let host = session.host();
     let known = Asked::default().on(&host)?;
-    let desired = Desired { gpu: Some(tried.gpu.to_string()), rollout: Rollout::Standing, ..known };
+    let desired =
+        Desired { gpu: tried.gpu.map(|gpu| gpu.to_string()), rollout: Rollout::Standing, ..known };
     let (case, report) = check_case(&host, &desired, ui)?;
     let plan = crate::plan::plan(&case, &report).map_err(|_| {
         Error::new("there is no plan for the card on trial any more")

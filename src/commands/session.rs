@@ -97,15 +97,21 @@ impl<'a> Session<'a> {
         Ok(Some(held))
     }
 
-    /// The same for a program that nobody watches: it waits until whoever has the lock is done.
+    /// The same for who comes at the same time as another: right after a boot both the unit and the
+    /// user look. It waits until whoever has the lock is done.
     ///
     /// # Errors
     /// As [`Self::resume`], and where that takes too long.
     pub fn resume_patiently(&self) -> Result<Option<Held<'_>>, Error> {
         const SECONDS: u32 = 600;
-        for _ in 0..SECONDS {
+        for second in 0..SECONDS {
             match self.resume() {
-                Err(error) if error.is_busy() => crate::sys::pause(Duration::from_secs(1)),
+                Err(error) if error.is_busy() => {
+                    if second == 0 {
+                        self.ui.status(&format!("Waiting: {error}."));
+                    }
+                    crate::sys::pause(Duration::from_secs(1));
+                }
                 other => return other,
             }
         }

@@ -7,8 +7,8 @@ use crate::document::{ApplyDocument, UndoDocument};
 use crate::error::Error;
 use crate::host::Host;
 use crate::transaction::{
-    Held, OnConflict, Record, State, Transaction, TransactionId, Undo, built_upon, last_standing,
-    undo, undone_by,
+    Conflict, DomainUndo, Held, OnConflict, State, Transaction, TransactionId, Undo, built_upon,
+    last_standing, undo, undone_by,
 };
 use crate::ui::Ui;
 
@@ -40,17 +40,18 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         return declined(why, global, ui);
     };
     let all = held.begun()?;
-    let record = match choose(&all, args.id)? {
-        Ok(record) => record.clone(),
+    let transaction = match choose(&all, args.id)? {
+        Ok(transaction) => transaction.clone(),
         Err(why) => return declined(&why, global, ui),
     };
+    let record = &transaction.record;
     let host = session.host();
-    let look = |on_conflict| plan_undo(&session, &held, &record, &host, on_conflict);
+    let look = |on_conflict| plan_undo(&session, &held, &transaction, &host, on_conflict);
     let mut undo = look(match args.only_our_words {
         true => OnConflict::TakeOutOurWords,
         false => OnConflict::Show,
     })?;
-    let document = UndoDocument::of(&record, &undo);
+    let document = UndoDocument::of(record, &undo);
     if !global.json {
         ui.answer(&crate::ui::apply::undo(&document, ui.page()))?;
     }
@@ -68,7 +69,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     } else if !args.run.confirmed(&format!("Take transaction {} back?", record.id), global, ui)? {
         return declined("Nothing was changed.", global, ui);
     }
-    let reboot = !undo.draft.is_empty();
+    let reboot = !undo.draft.is_empty() && undo.draft.domain.is_none();
     let (record, done) = session.carry_out(Some(held), &undo.draft, &host)?;
     finish(&ApplyDocument::of(&record, &done, reboot), global, ui)
 }
@@ -80,10 +81,9 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
 fn choose(
     all: &[Transaction],
     id: Option<TransactionId>,
-) -> Result<Result<&Record, String>, Error> {
+) -> Result<Result<&Transaction, String>, Error> {
     let Some(id) = id else {
-        let last = last_standing(all).map(|transaction| &transaction.record);
-        return Ok(last.ok_or_else(|| {
+        return Ok(last_standing(all).ok_or_else(|| {
             "There is nothing to take back: no transaction stands. `passthru log` lists them all."
                 .to_owned()
         }));
@@ -106,18 +106,30 @@ fn choose(
             "Transaction {} came later and changed the same files: take that one back first, with `passthru undo`.",
             later.record.id
         )),
-        None => Ok(&transaction.record),
+        None => Ok(transaction),
     })
 }
 
 fn plan_undo(
     session: &Session<'_>,
     held: &Held<'_>,
-    record: &Record,
+    transaction: &Transaction,
     host: &Host,
     on_conflict: OnConflict,
 ) -> Result<Undo, Error> {
+    let record = &transaction.record;
     let paths = record.changes.iter().map(|change| change.path.as_str());
     let commands = crate::plan::regeneration(host, paths, &record.standing_parameters());
-    undo(&session.disk, held, record, commands, on_conflict)
+    let mut undo = undo(&session.disk, held, record, commands, on_conflict)?;
+    match held.undo_domain(transaction, &session.root, &mut undo.draft.contents)? {
+        None | Some(DomainUndo::Nothing) => {}
+        Some(DomainUndo::Change(change, stays)) => {
+            undo.draft.domain = Some(change);
+            undo.merged.extend(stays);
+        }
+        Some(DomainUndo::Conflict(path, texts)) => {
+            undo.conflicts.push(Conflict { path, texts: Some(texts), solvable: false });
+        }
+    }
+    Ok(undo)
 }

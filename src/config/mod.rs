@@ -19,6 +19,7 @@ pub mod modprobe;
 pub mod modules_list;
 pub mod mounts;
 pub mod own_words;
+pub mod xml;
 
 mod cut;
 mod glob;

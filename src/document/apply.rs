@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::verify::OnTrialDocument;
 use super::{PlanDocument, Schema};
 use crate::plan::{ChangeKind, FileChange, FileState};
-use crate::transaction::{Conflict, Done, Record, Saved, Selection, ThreeWay, TransactionId, Undo};
+use crate::transaction::{
+    Conflict, DomainChange, Done, Record, Saved, Selection, ThreeWay, TransactionId, Undo,
+};
 use crate::verify::{OnTrial, Stage};
 
 /// What came of an `apply` or an `undo`.
@@ -75,6 +77,7 @@ impl ApplyDocument {
             stage: if done.to_run.is_empty() { Stage::Selected } else { Stage::Unselected },
             text: None,
         });
+        let domain = record.domain.as_ref().map(DomainChange::label);
         let commands = record.commands.iter().filter(|_| done.to_run.is_empty());
         let selecting = record.trial().filter(|_| done.to_run.is_empty());
         let selecting = selecting.map(|trial| trial.select().argv);
@@ -83,7 +86,12 @@ impl ApplyDocument {
             undoes: record.kind.undoes(),
             promotes: record.kind.promotes(),
             trial: selected,
-            changed: record.changes.iter().map(|change| change.path.clone()).collect(),
+            changed: record
+                .changes
+                .iter()
+                .map(|change| change.path.clone())
+                .chain(domain)
+                .collect(),
             ran: commands.map(|command| command.argv.clone()).chain(selecting).collect(),
             to_run: done.to_run.clone(),
             read_back: done.looked.clone(),
@@ -166,10 +174,13 @@ impl UndoDocument {
         let changes = undo.draft.changes.iter().map(|change| {
             Diff::between(&change.path, content(&change.before), content(&change.after))
         });
+        let domain = undo.draft.domain.as_ref().map(|change| {
+            Diff::between(&change.label(), content(&change.before), content(&change.after))
+        });
         Self {
             schema: Schema { name: "undo", version: 1 },
             undoes: record.id,
-            changes: changes.collect(),
+            changes: changes.chain(domain).collect(),
             edited_since: undo.merged.clone(),
             conflicts: undo.conflicts.iter().map(conflict).collect(),
             commands: undo.draft.commands.iter().map(|command| command.argv.clone()).collect(),

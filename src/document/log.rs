@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Schema;
 use super::apply::Diff;
 use crate::transaction::{
-    Damaged, Record, State, TakenBack, Transaction, TransactionId, undone_by,
+    Damaged, Record, State, TakenBack, Transaction, TransactionId, VmVerb, undone_by,
 };
 
 /// What was left unfinished, and is no more.
@@ -69,8 +69,10 @@ pub struct Logged {
     pub promotes: Option<TransactionId>,
     /// The entry that it put on trial.
     pub trial: Option<String>,
-    /// Display function of the card.
-    pub gpu: crate::host::pci::PciAddress,
+    /// Display function of the card; `null` where it is about none.
+    pub gpu: Option<crate::host::pci::PciAddress>,
+    /// What was done to a virtual machine, where it is about one.
+    pub vm: Option<LoggedVm>,
     /// Its name.
     pub name: String,
     /// Where it stands.
@@ -83,6 +85,18 @@ pub struct Logged {
     pub kept: Vec<String>,
     /// Programs that were left to the user.
     pub to_run: Vec<Vec<String>>,
+}
+
+/// A virtual machine that was made or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct LoggedVm {
+    /// What was done.
+    pub verb: VmVerb,
+    /// URI of the libvirt connection.
+    pub connect: String,
+    /// Name of the domain.
+    pub domain: String,
 }
 
 /// A transaction that cannot be read.
@@ -124,6 +138,11 @@ fn logged(transaction: &Transaction, undone_by: Option<TransactionId>) -> Logged
         promotes: record.kind.promotes(),
         trial: record.trial().map(|trial| trial.entry.clone()),
         gpu: record.gpu,
+        vm: record.domain.as_ref().map(|domain| LoggedVm {
+            verb: domain.verb,
+            connect: domain.connect.clone(),
+            domain: domain.domain.clone(),
+        }),
         name: record.name.clone(),
         state: journal.state(),
         undone_by,
@@ -152,15 +171,17 @@ pub struct TransactionDocument {
 pub type Contents = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl TransactionDocument {
-    /// From a transaction and the contents of its files, in their order.
+    /// From a transaction and the contents of its files, in their order, then of its domain.
     pub fn of(
         transaction: &Transaction,
         contents: &[Contents],
         undone_by: Option<TransactionId>,
     ) -> Self {
-        let changes = transaction.record.changes.iter().zip(contents);
-        let diffs = changes.map(|(change, (before, after))| {
-            Diff::between(&change.path, before.as_deref(), after.as_deref())
+        let domain = transaction.record.domain.as_ref().map(|domain| domain.label());
+        let changes = transaction.record.changes.iter().map(|change| change.path.clone());
+        let changes = changes.chain(domain).zip(contents);
+        let diffs = changes.map(|(path, (before, after))| {
+            Diff::between(&path, before.as_deref(), after.as_deref())
         });
         let commands = &transaction.record.commands;
         Self {

@@ -7,6 +7,7 @@ mod log;
 mod plan;
 pub mod reviewed;
 mod verify;
+mod vm;
 
 pub use apply::{ApplyDocument, UndoDocument};
 pub use check::CheckDocument;
@@ -14,6 +15,7 @@ pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};
 pub use log::{Contents, LogDocument, Logged, RecoverDocument, TransactionDocument};
 pub use plan::{Change, PlanDocument};
 pub use verify::{Expected, VerifyDocument};
+pub use vm::{VmCheckDocument, VmDocument, VmParts, VmShowDocument};
 
 use serde::Serialize;
 

@@ -19,6 +19,7 @@ pub mod once;
 pub mod os;
 pub mod parameters;
 pub mod pci;
+pub mod resources;
 pub mod rom;
 pub mod selected;
 pub mod uses;

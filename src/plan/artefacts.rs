@@ -17,7 +17,7 @@ use crate::host::initramfs::InitramfsKind;
 use crate::host::menu::MenuEntry;
 
 /// What a generator and a boot loader have to make of the changed files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Artefacts {
     /// Words that every normal entry must have.
@@ -124,6 +124,15 @@ impl Artefacts {
             trial: Vec::new(),
             kernels: self.kernels.clone(),
             images,
+        }
+    }
+
+    /// A file that images hold under the path that it has on the host gets another text.
+    pub fn edited(&mut self, path: &str, text: Option<&str>, taken_back: Option<&str>) {
+        let files = self.images.iter_mut().flat_map(|images| &mut images.files);
+        for file in files.filter(|file| file.path == path) {
+            file.text = text.map(str::to_owned);
+            file.taken_back = taken_back.map(str::to_owned);
         }
     }
 

@@ -11,6 +11,7 @@
 mod archive;
 mod clock;
 mod directory;
+mod fat;
 mod hosts;
 mod kernel_log;
 mod meta;
@@ -27,12 +28,13 @@ pub mod writer;
 
 pub use archive::ArchiveEntry;
 pub use clock::{Stopwatch, now, pause};
+pub use fat::fat_volume;
 pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;
 pub use output::{
-    can_ask, create_new, environment, read_answer, read_at_most, stdout_width, write_stderr,
-    write_stdout,
+    can_ask, create_new, create_private, environment, read_answer, read_at_most, stdout_width,
+    write_stderr, write_stdout,
 };
 pub use signal::StopRequest;
 pub use sysroot::{Dir, OpenRootError, Sysroot};

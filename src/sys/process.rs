@@ -2,6 +2,7 @@
 //! of their own so that all of it can be stopped.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use super::signal::StopRequest;
 /// Where programs are looked for.
 pub const PATH: [&str; 6] =
     ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
-const STEP: Duration = Duration::from_millis(20);
+const STEP: Duration = Duration::from_millis(5);
 /// How long a program has to clean up after it was asked to end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -72,6 +73,58 @@ pub fn run(
         .spawn()?;
     drop(inherited);
     wait(child, limit, stop)
+}
+
+/// What a program said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// How it ended.
+    pub ended: Ended,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+/// Runs a program for what it says, in English. It reads what is given from standard input.
+///
+/// # Errors
+/// It cannot be started.
+pub fn capture(
+    argv: &[&str],
+    input: &[u8],
+    limit: Duration,
+    stop: &StopRequest,
+) -> std::io::Result<Captured> {
+    let (program, arguments) =
+        argv.split_first().ok_or_else(|| std::io::Error::other("no program is named"))?;
+    let memory = || -> std::io::Result<File> {
+        Ok(rustix::fs::memfd_create("passthru", rustix::fs::MemfdFlags::CLOEXEC)?.into())
+    };
+    let (mut given, mut said, mut complained) = (memory()?, memory()?, memory()?);
+    given.write_all(input)?;
+    given.rewind()?;
+    // Which libvirt daemon of a user is asked depends on these (`qemu:///session`).
+    let own = |name: &str| name == "HOME" || name == "USER" || name.starts_with("XDG_");
+    let child = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(variables().filter(|(name, _)| own(name)))
+        .env("PATH", PATH.map(|dir| format!("/{dir}")).join(":"))
+        .env("LC_ALL", "C")
+        .stdin(given)
+        .stdout(said.try_clone()?)
+        .stderr(complained.try_clone()?)
+        .process_group(0)
+        .spawn()?;
+    let ended = wait(child, limit, stop)?;
+    let text = |file: &mut File| -> std::io::Result<String> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(Captured { ended, stdout: text(&mut said)?, stderr: text(&mut complained)? })
 }
 
 /// The language of this process, or the system's (locale.conf(5); /etc/default/locale on Debian):

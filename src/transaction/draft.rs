@@ -1,5 +1,6 @@
 //! A transaction before it begins: complete data, made from a plan or from what is taken back.
 
+use super::domain::DomainChange;
 use super::record::{Aims, Block, Change, Contents, Kind, Saved, Selection};
 use crate::host::pci::PciAddress;
 use crate::plan::{Command, FileState, Plan, Stage};
@@ -10,8 +11,8 @@ use crate::sys::writer::digest;
 pub struct Draft {
     /// What it is.
     pub kind: Kind,
-    /// Display function of the card.
-    pub gpu: PciAddress,
+    /// Display function of the card, where it is about one.
+    pub gpu: Option<PciAddress>,
     /// Its name.
     pub name: String,
     /// Files, in path order.
@@ -24,6 +25,8 @@ pub struct Draft {
     pub commands: Vec<Command>,
     /// What the boot loader is told at the end.
     pub selection: Option<Selection>,
+    /// The virtual machine that is made or changed, after all files.
+    pub domain: Option<DomainChange>,
     /// What it is for.
     pub aims: Aims,
 }
@@ -33,7 +36,7 @@ impl Draft {
     pub fn of(plan: &Plan, name: &str, aims: Aims) -> Self {
         let mut draft = Self {
             kind: Kind::Apply,
-            gpu: plan.gpu,
+            gpu: Some(plan.gpu),
             name: name.to_owned(),
             changes: Vec::new(),
             contents: Contents::new(),
@@ -44,6 +47,7 @@ impl Draft {
                 promote: false,
                 block: Block::default(),
             }),
+            domain: None,
             aims,
         };
         for change in &plan.changes {
@@ -51,6 +55,27 @@ impl Draft {
             draft.add(&change.path, change.stage, before, after);
         }
         draft
+    }
+
+    /// A change of a virtual machine, with its XML before and after.
+    pub fn of_vm(
+        name: &str,
+        gpu: Option<PciAddress>,
+        domain: DomainChange,
+        contents: Contents,
+    ) -> Self {
+        Self {
+            kind: Kind::Vm,
+            gpu,
+            name: name.to_owned(),
+            changes: Vec::new(),
+            contents,
+            leftovers: Vec::new(),
+            commands: Vec::new(),
+            selection: None,
+            domain: Some(domain),
+            aims: Aims::default(),
+        }
     }
 
     /// Adds a file with its bytes, and mode and owner, before and after.
@@ -69,7 +94,7 @@ impl Draft {
 
     /// There is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.commands.is_empty()
+        self.changes.is_empty() && self.commands.is_empty() && self.domain.is_none()
     }
 }
 

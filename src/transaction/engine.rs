@@ -105,8 +105,14 @@ impl Engine<'_> {
             self.disk.remove_dir(dir.trim_start_matches('/'))?;
         }
         self.go_on()?;
-        let looked =
-            if live { self.read_back(record.id, &record.aims.done.artefacts)? } else { Vec::new() };
+        let looked = match &record.domain {
+            Some(change) => {
+                self.domain(record, change)?;
+                Vec::new()
+            }
+            None if live => self.read_back(record.id, &record.aims.done.artefacts)?,
+            None => Vec::new(),
+        };
         let commands = record.commands.iter().filter(|_| !live);
         let mut to_run: Vec<_> = commands.map(|command| command.argv.clone()).collect();
         self.go_on()?;

@@ -139,6 +139,18 @@ impl Held<'_> {
         self.store.disk().append_line(&path, &line)
     }
 
+    /// Keeps a domain as libvirt gives it back, and notes that it is defined.
+    ///
+    /// # Errors
+    /// It may not be on the disk.
+    pub fn keep_defined(&self, id: TransactionId, xml: &str) -> Result<(), WriteError> {
+        let digest = crate::sys::writer::digest(xml.as_bytes());
+        self.store.disk().put_with(&blob(id, &digest), 0o600, |file| {
+            std::io::Write::write_all(file, xml.as_bytes())
+        })?;
+        self.note(id, Event::Defined { digest })
+    }
+
     /// Notes what came of a boot.
     ///
     /// # Errors

@@ -22,6 +22,18 @@ pub enum Event {
         /// What was looked at.
         looked: Vec<String>,
     },
+    /// A disk image was made.
+    ImageMade {
+        /// Absolute path.
+        path: String,
+        /// SHA-256 of the file while it is empty.
+        digest: String,
+    },
+    /// libvirt has the domain as wanted.
+    Defined {
+        /// SHA-256 of the XML that it gave back; kept beside the others.
+        digest: String,
+    },
     /// The boot loader was told to start an entry once.
     Selected {
         /// What the loader calls it.
@@ -121,7 +133,9 @@ impl Journal {
                 Event::Ran { .. }
                 | Event::ReadBack { .. }
                 | Event::Selected { .. }
-                | Event::Judged { .. } => state,
+                | Event::Judged { .. }
+                | Event::ImageMade { .. }
+                | Event::Defined { .. } => state,
                 Event::Begun | Event::Failed { .. } => State::Unfinished,
             };
         }
@@ -132,6 +146,22 @@ impl Journal {
     pub fn failure(&self) -> Option<&str> {
         self.entries.iter().rev().find_map(|entry| match &entry.event {
             Event::Failed { reason } => Some(reason.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Digest of a domain as libvirt had it afterwards.
+    pub fn defined(&self) -> Option<&str> {
+        self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::Defined { digest } => Some(digest.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Digest of a disk image that was made, while it is empty.
+    pub fn image(&self) -> Option<&str> {
+        self.entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::ImageMade { digest, .. } => Some(digest.as_str()),
             _ => None,
         })
     }

@@ -6,6 +6,7 @@
 //! effect; the [`Engine`] makes the effects, or takes them back. Nothing is decided here: what a
 //! file becomes stands in the record.
 
+mod domain;
 mod draft;
 mod engine;
 mod held;
@@ -18,13 +19,14 @@ mod select;
 mod store;
 mod undo;
 
+pub use domain::{DomainChange, DomainUndo, ImageChange, VmVerb, saved};
 pub use draft::Draft;
 pub use engine::{Done, Engine, Failure, Run};
 pub use held::Held;
 pub use journal::State;
 pub use merged::ThreeWay;
 pub use prepare::prepare;
-pub use record::{Aim, Aims, Kind, Record, Saved, Selection, TransactionId};
+pub use record::{Aim, Aims, Contents, Kind, Record, Saved, Selection, TransactionId};
 pub use rollback::{TakenBack, When};
 pub use store::{DIR, Damaged, Store, Transaction};
 pub use undo::{Conflict, OnConflict, Undo, undo};
@@ -58,16 +60,16 @@ pub fn undone_by(all: &[Transaction], id: TransactionId) -> Option<TransactionId
     all.iter().find(takes_back).map(|transaction| transaction.record.id)
 }
 
-/// Plans that were carried out and still stand, in order.
+/// What was carried out and still stands, in order.
 fn standing(all: &[Transaction]) -> impl DoubleEndedIterator<Item = &Transaction> {
     all.iter().filter(|transaction| {
         transaction.journal.state() == State::Applied
-            && matches!(transaction.record.kind, Kind::Apply | Kind::Promote { .. })
+            && matches!(transaction.record.kind, Kind::Apply | Kind::Vm | Kind::Promote { .. })
             && undone_by(all, transaction.record.id).is_none()
     })
 }
 
-/// The last plan that was carried out and still stands.
+/// The last that was carried out and still stands.
 pub fn last_standing(all: &[Transaction]) -> Option<&Transaction> {
     standing(all).next_back()
 }
@@ -75,22 +77,30 @@ pub fn last_standing(all: &[Transaction]) -> Option<&Transaction> {
 /// The transaction whose configuration is on trial: the last that stands, if it selected an entry
 /// and was not promoted.
 pub fn on_trial(all: &[Transaction]) -> Option<&Transaction> {
-    last_standing(all).filter(|transaction| transaction.record.trial().is_some())
+    let mut plans = standing(all).filter(|transaction| transaction.record.domain.is_none());
+    plans.next_back().filter(|transaction| transaction.record.trial().is_some())
 }
 
 /// The transaction that `verify` judges: what is on trial, whatever was taken back after it; else
 /// the last that was carried out.
 pub fn to_verify(all: &[Transaction]) -> Option<&Transaction> {
-    let applied = |transaction: &&Transaction| transaction.journal.state() == State::Applied;
+    let applied = |transaction: &&Transaction| {
+        transaction.record.domain.is_none() && transaction.journal.state() == State::Applied
+    };
     on_trial(all).or_else(|| all.iter().rfind(applied))
 }
 
-/// A later plan that stands and is about the same card, or changed some of the same files.
+/// A later one that stands and is about the same card or virtual machine, or changed some of the
+/// same files.
 pub fn built_upon<'a>(all: &'a [Transaction], record: &Record) -> Option<&'a Transaction> {
     let same = |path: &str| record.changes.iter().any(|change| change.path == path);
     standing(all).rev().find(|later| {
+        let about = |record: &Record| match &record.domain {
+            Some(domain) => domain.label(),
+            None => format!("{:?}", record.gpu),
+        };
         later.record.id > record.id
-            && (later.record.gpu == record.gpu
+            && (about(&later.record) == about(record)
                 || later.record.changes.iter().any(|own| same(&own.path)))
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::domain::{DomainChange, ImageChange};
 use super::draft::Draft;
 use super::record::{Block, Output, Record, Saved, Selection, TransactionId, VERSION};
 use super::store::DIR;
@@ -45,6 +46,9 @@ pub fn prepare(
         outputs = look.outputs(draft);
         look.room(host, &mut outputs);
     }
+    if let Some(DomainChange { image: Some(ImageChange::Make { path, .. }), .. }) = &draft.domain {
+        look.image(path);
+    }
     if !look.problems.is_empty() {
         let mut error = Error::new("this cannot be carried out, and nothing was changed");
         for problem in look.problems {
@@ -67,6 +71,7 @@ pub fn prepare(
         commands: draft.commands.clone(),
         outputs,
         selection: draft.selection.clone().map(|selection| with_block(selection, root)),
+        domain: draft.domain.clone(),
         aims: draft.aims.clone(),
     })
 }
@@ -143,6 +148,30 @@ impl Look<'_> {
         if let Some(obstacle) = self.disk.obstacle(&place) {
             self.obstacle(&format!("/{}", place.path), obstacle);
         }
+    }
+
+    /// A new disk image takes the place of nothing, in a directory that is there.
+    fn image(&mut self, path: &str) {
+        let inside = path.trim_start_matches('/');
+        let parent = inside.rsplit_once('/').map_or("", |(dir, _)| dir);
+        match self.disk.meta(inside) {
+            Ok(None) if !self.disk.is_link(inside) => {}
+            Ok(_) => {
+                let hint =
+                    "`--disk PATH` takes one that is there; take another name, or move it away.";
+                return self.problem(format!("the disk image {path} exists already"), hint);
+            }
+            Err(error) => return self.problem(error.to_string(), ""),
+        }
+        match self.disk.dir_obstacle(parent) {
+            Ok(None) => {}
+            Ok(Some(obstacle)) => self.obstacle(&format!("/{parent}"), obstacle),
+            Err(error) => {
+                let hint = "libvirt makes /var/lib/libvirt/images; is libvirt installed?";
+                self.problem(error.to_string(), hint);
+            }
+        }
+        self.program(&["qemu-img".to_owned()]);
     }
 
     /// Notes the directories that have to be made, and whether the first that is there can be

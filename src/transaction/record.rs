@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::domain::DomainChange;
 use crate::host::pci::PciAddress;
 use crate::plan::artefacts::Artefacts;
 use crate::plan::{Command, Expectation, ParameterChange, Stage, Trial};
@@ -30,6 +31,8 @@ pub enum Kind {
         /// Which one.
         of: TransactionId,
     },
+    /// A virtual machine was made or changed.
+    Vm,
     /// Another transaction was taken back.
     Undo {
         /// Which one.
@@ -42,7 +45,7 @@ impl Kind {
     pub fn undoes(self) -> Option<TransactionId> {
         match self {
             Self::Undo { of } => Some(of),
-            Self::Apply | Self::Promote { .. } => None,
+            Self::Apply | Self::Vm | Self::Promote { .. } => None,
         }
     }
 
@@ -50,7 +53,7 @@ impl Kind {
     pub fn promotes(self) -> Option<TransactionId> {
         match self {
             Self::Promote { of } => Some(of),
-            Self::Apply | Self::Undo { .. } => None,
+            Self::Apply | Self::Vm | Self::Undo { .. } => None,
         }
     }
 }
@@ -85,6 +88,13 @@ impl Aims {
             done: self.undone.clone(),
             undone: self.done.clone(),
         }
+    }
+
+    /// Somebody edited a file of ours, which therefore stays: this is in it afterwards, and was in
+    /// it before.
+    pub fn edited(&mut self, path: &str, then: Option<&str>, now: &str) {
+        self.done.artefacts.edited(path, then, Some(now));
+        self.undone.artefacts.edited(path, Some(now), then);
     }
 }
 
@@ -151,7 +161,7 @@ pub struct Output {
 }
 
 /// What must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aim {
     /// In boot menu and images, at once.
     pub artefacts: Artefacts,
@@ -160,7 +170,7 @@ pub struct Aim {
 }
 
 /// What a transaction wants of the machine, in both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Aims {
     /// Words that change on the kernel command line.
     pub kernel_parameters: ParameterChange,
@@ -253,8 +263,8 @@ pub struct Record {
     pub begun: String,
     /// The machine as it was then.
     pub then: Then,
-    /// Display function of the card.
-    pub gpu: PciAddress,
+    /// Display function of the card, where it is about one.
+    pub gpu: Option<PciAddress>,
     /// Its name.
     pub name: String,
     /// Files, in path order.
@@ -270,6 +280,9 @@ pub struct Record {
     /// What the boot loader is told at the end.
     #[serde(default)]
     pub selection: Option<Selection>,
+    /// The virtual machine that it makes or changes, after all files.
+    #[serde(default)]
+    pub domain: Option<DomainChange>,
     /// What it is for.
     #[serde(flatten)]
     pub aims: Aims,

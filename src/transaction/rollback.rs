@@ -36,6 +36,7 @@ impl Engine<'_> {
     pub fn roll_back(&self, record: &Record, when: When) -> Result<TakenBack, Error> {
         let mut back = TakenBack::default();
         self.unselect(record)?;
+        self.domain_back(record, &mut back)?;
         for change in &record.changes {
             self.disk.sweep(change.inside())?;
         }

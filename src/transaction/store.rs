@@ -1,6 +1,7 @@
 //! The state directory: one directory a transaction, with its record, its journal, the contents
 //! of files by digest, and what programs printed.
 
+use super::domain::ImageChange;
 use super::journal::{Journal, State};
 use super::record::{Record, Saved, TransactionId, VERSION};
 use crate::error::Error;
@@ -187,7 +188,9 @@ fn unknown_path(record: &Record) -> Option<&str> {
     let output = record.outputs.iter().map(|output| output.path.as_str()).find(|path| !plain(path));
     let programs = record.commands.iter().map(|c| c.argv.first().map_or("", String::as_str));
     let program = programs.into_iter().find(|program| !PROGRAMS.contains(program));
-    change.or(dir).or(output).or(program)
+    let image = record.domain.as_ref().and_then(|domain| domain.image.as_ref());
+    let image = image.map(ImageChange::path).filter(|path| !plain(path));
+    change.or(dir).or(output).or(program).or(image)
 }
 
 impl From<Damaged> for Error {

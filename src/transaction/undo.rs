@@ -59,6 +59,7 @@ pub fn undo(
         leftovers: record.directories.clone(),
         commands,
         selection: record.selection_reversed(),
+        domain: None,
         aims: record.aims.reversed(),
     };
     let mut undo = Undo { draft, merged: Vec::new(), conflicts: Vec::new() };
@@ -112,13 +113,12 @@ impl Undo {
     ) {
         let meta = found.meta.clone();
         let now = as_file(Some(found));
-        let with = |text: String| Some((text.into_bytes(), meta.mode, meta.uid, meta.gid));
         let ours = texts.as_ref().and_then(|texts| texts.without_our_words(&change.path));
         let merged = texts.as_ref().map_or(Merged::Conflict, ThreeWay::merged);
         let then = match (merged, on_conflict, ours) {
             (Merged::Absent, ..) => None,
-            (Merged::Text(text), ..) => with(text),
-            (Merged::Conflict, OnConflict::TakeOutOurWords, Some(text)) => with(text),
+            (Merged::Text(text), ..) => Some(text),
+            (Merged::Conflict, OnConflict::TakeOutOurWords, Some(text)) => Some(text),
             (Merged::Conflict, _, ours) => {
                 let path = change.path.clone();
                 self.conflicts.push(Conflict { path, texts, solvable: ours.is_some() });
@@ -126,6 +126,10 @@ impl Undo {
             }
         };
         self.merged.push(change.path.clone());
+        if let Some(texts) = &texts {
+            self.draft.aims.edited(change.inside(), then.as_deref(), &texts.now);
+        }
+        let then = then.map(|text| (text.into_bytes(), meta.mode, meta.uid, meta.gid));
         self.add(change, now, then);
     }
 }

@@ -105,6 +105,13 @@ pub fn undo(document: &UndoDocument, page: &Page) -> String {
 /// What to do about files that both changed.
 pub fn conflict_hint(document: &UndoDocument) -> String {
     let solvable = document.conflicts.iter().all(|conflict| conflict.solvable);
+    let domain = document.conflicts.iter().find(|conflict| !conflict.path.starts_with('/'));
+    if let Some(domain) = domain {
+        return format!(
+            "Nothing was changed: {} was edited since. Take your edits out with `virsh edit` first; or, where it is a card that is to go, `passthru vm detach` takes just that out and keeps them.",
+            domain.path
+        );
+    }
     let way = if solvable {
         "--only-our-words takes out just the words that passthru put there and keeps your edits."
     } else {
@@ -117,8 +124,8 @@ pub fn conflict_hint(document: &UndoDocument) -> String {
 pub fn promotion(record: &Record, verified: &VerifyDocument) -> String {
     let entry = record.trial().map_or("", |trial| trial.entry.as_str());
     format!(
-        "{entry} is on trial for {} {}, and all of the {} things hold that were expected of this boot.\n",
-        record.gpu,
+        "{entry} is on trial for {}{}, and all of the {} things hold that were expected of this boot.\n",
+        record.gpu.map(|gpu| format!("{gpu} ")).unwrap_or_default(),
         record.name,
         verified.expectations.len()
     )
@@ -128,6 +135,7 @@ pub fn promotion(record: &Record, verified: &VerifyDocument) -> String {
 pub fn recovered(record: &Record, back: &TakenBack) -> String {
     let what = match record.kind {
         Kind::Apply => "applying a plan",
+        Kind::Vm => "changing a virtual machine",
         Kind::Promote { .. } => "making what was on trial the default",
         Kind::Undo { .. } => "taking a transaction back",
     };

@@ -76,7 +76,8 @@ fn heading(document: &CheckDocument, page: &Page) -> String {
     out
 }
 
-fn one(finding: &Finding, page: &Page) -> String {
+/// One finding.
+pub fn one(finding: &Finding, page: &Page) -> String {
     let tone = match finding.severity {
         Severity::Blocker => Tone::Bad,
         Severity::Warning => Tone::Caution,

@@ -27,7 +27,10 @@ fn line(logged: &Logged, page: &Page) -> String {
         (Some(of), ..) => format!("undo of {of}"),
         (None, Some(of), _) => format!("promote {of}"),
         (None, None, Some(entry)) => format!("apply on trial ({entry})"),
-        (None, None, None) => "apply".to_owned(),
+        (None, None, None) => match &logged.vm {
+            Some(vm) => format!("vm {}", vm.verb.word()),
+            None => "apply".to_owned(),
+        },
     };
     let state = match (logged.state, logged.undone_by) {
         (_, Some(by)) => format!("taken back by {by}"),
@@ -36,9 +39,10 @@ fn line(logged: &Logged, page: &Page) -> String {
         (State::Unfinished, _) => "unfinished".to_owned(),
         (State::NotBegun, _) => "not begun".to_owned(),
     };
+    let gpu = logged.gpu.map(|gpu| format!("{gpu} ")).unwrap_or_default();
     let mut out = format!(
-        "{:>4}  {}  {what}, {state}: {} {}\n",
-        logged.transaction, logged.begun, logged.gpu, logged.name
+        "{:>4}  {}  {what}, {state}: {gpu}{}\n",
+        logged.transaction, logged.begun, logged.name
     );
     if let Some(failure) = &logged.failure {
         out.push_str(&page.wrap(&format!("because {failure}"), 6));

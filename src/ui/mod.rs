@@ -9,6 +9,7 @@ pub mod log;
 pub mod plan;
 mod style;
 pub mod verify;
+pub mod vm;
 
 pub use style::Page;
 

@@ -422,8 +422,13 @@ fn drop_in() -> Machine {
 fn every_code_has_a_row() {
     let codes = passthru(&["--json", "explain"]).json();
     let codes = codes.as_array().expect("a list").iter();
-    let codes: BTreeSet<&str> =
-        codes.map(|entry| entry["code"].as_str().expect("a code")).collect();
+    // Those of `vm check` ask libvirt, and have their rows beside it (src/vm/check/tests.rs).
+    let of_vm = std::fs::read_to_string(super::harness::project().join("src/vm/check.rs"));
+    let of_vm = of_vm.expect("the checks of machines");
+    let codes: BTreeSet<&str> = codes
+        .map(|entry| entry["code"].as_str().expect("a code"))
+        .filter(|code| !of_vm.contains(&format!("\"{code}\" =>")))
+        .collect();
     let rows: BTreeSet<&str> = ROWS.iter().map(|row| row.code).collect();
     assert_eq!(rows.len(), ROWS.len(), "a code has two rows");
     let missing: Vec<_> = codes.symmetric_difference(&rows).collect();

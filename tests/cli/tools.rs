@@ -4,6 +4,7 @@
 mod bind;
 mod debian;
 mod grub;
+mod libvirt;
 mod mkinitcpio;
 mod modprobe;
 

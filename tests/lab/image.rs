@@ -84,9 +84,7 @@ impl Variant {
         let disk = dir.join(format!("{}.raw", self.name()));
         if !disk.exists() {
             let kernels = Kernels::find(&dir)?;
-            timed(&format!("image {}: all of it", self.name()), || {
-                self.make(&dir, &sources, &kernels, &disk);
-            });
+            self.make(&dir, &sources, &kernels, &disk);
         }
         Ok(disk)
     }

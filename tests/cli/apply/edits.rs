@@ -56,6 +56,33 @@ fn edits_of_the_same_line_are_shown_and_only_our_words_can_go() {
     assert!(!machine.at("etc/modprobe.d/00-passthru.conf").exists());
 }
 
+/// Generators copy it, so the images are right when they hold what is left of it.
+#[test]
+fn images_are_to_hold_what_stays_of_an_edited_file() {
+    const OURS: &str = "etc/modprobe.d/00-passthru.conf";
+    const THEIRS: &str = "options kvm x=1\n";
+    let machine = Machine::new("h170-mint-turing");
+    done(&machine, &["apply", "--yes"]);
+    let applied = machine.text(OURS) + THEIRS;
+    let machine = machine.write(OURS, &applied);
+    let in_image = |number: u32| {
+        let record = machine.text(&format!("var/lib/passthru/{number}/record.json"));
+        let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+        ["done", "undone"].map(|aim| {
+            let files = record[aim]["artefacts"]["images"]["files"].as_array();
+            let mut files = files.expect("files").iter();
+            let file = files.find(|file| file["path"] == OURS).expect("the file");
+            file["text"].as_str().map(str::to_owned)
+        })
+    };
+    done(&machine, &["undo", "--yes"]);
+    assert_eq!(machine.text(OURS), THEIRS);
+    assert_eq!(in_image(2), [Some(THEIRS.to_owned()), Some(applied.clone())]);
+    done(&machine, &["undo", "2", "--yes"]);
+    assert_eq!(machine.text(OURS), applied);
+    assert_eq!(in_image(3), [Some(applied), Some(THEIRS.to_owned())]);
+}
+
 #[test]
 fn an_edit_in_the_middle_of_our_own_file_is_not_thrown_away() {
     let machine = Machine::new("h170-mint-turing");

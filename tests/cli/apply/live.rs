@@ -641,7 +641,15 @@ fn the_judgement_waits_for_the_lock() {
     std::thread::sleep(Duration::from_millis(1500));
     let journal = || live.0.text("var/lib/passthru/1/journal.jsonl");
     assert!(!journal().contains("judged"), "{}", journal());
+    // And so does who promotes at the same time.
+    let promote = live.command(&["promote", "--yes"]).stderr(Stdio::piped()).spawn();
+    std::thread::sleep(Duration::from_millis(500));
     drop(lock);
+    let promote = promote.expect("it starts").wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&promote.stderr).into_owned();
+    assert_eq!(promote.status.code(), Some(1), "the card is not on vfio-pci: {said}");
+    assert!(said.starts_with("Waiting: "), "{said}");
+    assert!(said.contains("Not everything holds"), "{said}");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
     assert!(journal().contains("\"event\":\"judged\",\"boot_id\":\"second\""), "{}", journal());

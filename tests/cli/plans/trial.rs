@@ -35,7 +35,10 @@ fn with_grub_the_default_entry_and_its_sources_stay() {
     let script = after(&plan, "/etc/grub.d/42_passthru");
     let add = words(&plan["kernel_parameters"], "add").join(" ");
     assert!(script.contains(&format!("\nwords=''\n# Added:\nadd='{add}'\n")), "{script}");
-    assert!(script.contains("submenu 'With passthru, on trial' $open --id passthru-trial {"), "{script}");
+    assert!(
+        script.contains("submenu 'With passthru, on trial' $open --id passthru-trial {"),
+        "{script}"
+    );
     // Everything is there then; only the boot is left.
     let again = planned(&machine.lay(&plan), &[]);
     assert_eq!((words_of_changes(&again), argvs(&again)), (vec![], vec![]));

@@ -1,8 +1,14 @@
 //! One file a story.
 
+mod by_hand;
+mod edits;
+mod fallback;
 mod guide;
+mod kernel_update;
+mod moved;
 mod power;
 mod trial;
+mod twins;
 
 /// What `apply` makes of the second card.
 const BOUND: [(&str, &str); 2] = [("02:00.0", "vfio-pci"), ("02:00.1", "vfio-pci")];

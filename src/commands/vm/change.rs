@@ -1,0 +1,103 @@
+//! What all verbs that change a domain do: show the change, ask, and carry it out as a
+//! transaction.
+
+use crate::commands::session::{RunArgs, Session};
+use crate::commands::{Answer, Global};
+use crate::document::{VmDocument, VmParts};
+use crate::error::Error;
+use crate::host::Host;
+use crate::host::pci::PciAddress;
+use crate::libvirt::Libvirt;
+use crate::transaction::{Contents, DomainChange, Draft, Held, ImageChange, VmVerb, saved};
+use crate::ui::Ui;
+
+/// A change of a domain before it is made.
+pub struct Change<'a> {
+    /// Which verb.
+    pub verb: VmVerb,
+    /// Where the domain is.
+    pub libvirt: &'a Libvirt,
+    /// Its name.
+    pub domain: &'a str,
+    /// The card that it is about.
+    pub gpu: Option<PciAddress>,
+    /// What the log says that it is about.
+    pub name: String,
+    /// Its XML as it is.
+    pub before: Option<String>,
+    /// Its XML as it will be.
+    pub after: String,
+    /// The image that is made for it.
+    pub image: Option<ImageChange>,
+    /// What should be known about it.
+    pub remarks: Vec<String>,
+    /// What to do next.
+    pub next: String,
+}
+
+impl Change<'_> {
+    /// Shows it, asks, and makes it.
+    ///
+    /// # Errors
+    /// Something failed; then everything was taken back.
+    pub fn make(
+        self,
+        (session, held, host): (&Session<'_>, Option<Held<'_>>, &Host),
+        run: &RunArgs,
+        global: &Global,
+        ui: &Ui,
+    ) -> Result<Answer, Error> {
+        let image = self.image.as_ref().map(ImageChange::path);
+        let mut document = VmDocument::of(&VmParts {
+            verb: self.verb,
+            connect: self.libvirt.uri(),
+            domain: self.domain,
+            gpu: self.gpu,
+            before: self.before.as_deref(),
+            after: &self.after,
+            image,
+            remarks: &self.remarks,
+            next: &self.next,
+        });
+        if !global.json {
+            ui.answer(&crate::ui::vm::change(&document, ui.page()))?;
+        }
+        if !run.confirmed("Define it so?", global, ui)? {
+            document.reason = Some("Nothing was changed.".to_owned());
+        } else {
+            let mut contents = Contents::new();
+            let domain = DomainChange {
+                verb: self.verb,
+                connect: self.libvirt.uri().to_owned(),
+                domain: self.domain.to_owned(),
+                before: saved(self.before.as_deref(), &mut contents),
+                after: saved(Some(&self.after), &mut contents),
+                image: self.image,
+            };
+            let draft = Draft::of_vm(&self.name, self.gpu, domain, contents);
+            let (record, _) = session.carry_out(held, &draft, host)?;
+            document.transaction = Some(record.id);
+        }
+        if global.json {
+            ui.json(&document)?;
+        } else {
+            ui.answer(&crate::ui::vm::changed(&document, ui.page()))?;
+        }
+        Ok(if document.transaction.is_some() { Answer::Yes } else { Answer::No })
+    }
+}
+
+/// A domain that runs is not changed: the change would be seen only after its next start, and a
+/// card of several functions cannot be plugged into a running guest at all (QEMU plugs slots of
+/// PCI Express, libvirt one function of them).
+///
+/// # Errors
+/// It runs, or libvirt does not answer.
+pub fn must_be_off(libvirt: &Libvirt, name: &str) -> Result<(), Error> {
+    let status = libvirt.status(name)?;
+    if status.is_off() {
+        return Ok(());
+    }
+    Err(Error::new(format!("the domain {name} is {}, and nothing was changed", status.state))
+        .hint(format!("Shut Windows down (`virsh shutdown {name}`), and try again.")))
+}

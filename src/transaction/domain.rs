@@ -1,0 +1,358 @@
+//! A change of a libvirt domain as a part of a transaction: its XML before and after, and the
+//! image that is made for it.
+//!
+//! libvirt is the record of how far it came, as files are of theirs: the domain is as before, as
+//! after, or somebody else changed it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::Engine;
+use super::held::Held;
+use super::journal::Event;
+use super::merged::ThreeWay;
+use super::record::{Contents, Record, Saved, TransactionId};
+use super::rollback::TakenBack;
+use super::store::Transaction;
+use crate::config::xml::Element;
+use crate::error::Error;
+use crate::libvirt::{GuestState, Libvirt};
+use crate::sys::Sysroot;
+use crate::sys::process::{Captured, Ended, capture};
+use crate::sys::writer::digest;
+use crate::vm::compare::missing;
+
+/// Making an image is making a table; a slow disk may take a while.
+const IMAGE_LIMIT: Duration = Duration::from_secs(120);
+
+/// What a verb does to a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum VmVerb {
+    /// A new one.
+    Create,
+    /// A card goes in.
+    Attach,
+    /// A card comes out.
+    Detach,
+}
+
+impl VmVerb {
+    /// As typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Attach => "attach",
+            Self::Detach => "detach",
+        }
+    }
+}
+
+/// What becomes of a disk image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "image")]
+pub enum ImageChange {
+    /// A sparse one is made.
+    Make {
+        /// Absolute path.
+        path: String,
+        /// Bytes that the guest sees.
+        size: u64,
+    },
+    /// An empty one goes.
+    Remove {
+        /// Absolute path.
+        path: String,
+        /// Bytes that the guest saw.
+        size: u64,
+        /// SHA-256 of the file while it is empty.
+        empty: String,
+    },
+}
+
+impl ImageChange {
+    /// Absolute path.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Make { path, .. } | Self::Remove { path, .. } => path,
+        }
+    }
+}
+
+/// A change of one domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainChange {
+    /// Which verb.
+    pub verb: VmVerb,
+    /// URI of the connection.
+    pub connect: String,
+    /// Name of the domain.
+    pub domain: String,
+    /// Its inactive XML as it was.
+    pub before: Saved,
+    /// Its inactive XML as it is meant to be.
+    pub after: Saved,
+    /// The image that is made or goes with it.
+    pub image: Option<ImageChange>,
+}
+
+impl DomainChange {
+    /// How it is named beside paths of files.
+    pub fn label(&self) -> String {
+        format!("{}/{}", self.connect, self.domain)
+    }
+}
+
+/// An XML as it is kept: by digest, for root only.
+pub fn saved(xml: Option<&str>, contents: &mut Contents) -> Saved {
+    let Some(xml) = xml else { return Saved::Absent };
+    let digest = digest(xml.as_bytes());
+    contents.insert(digest.clone(), xml.as_bytes().to_vec());
+    Saved::Present { digest, mode: 0o600, uid: 0, gid: 0 }
+}
+
+/// What taking a change of a domain back comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DomainUndo {
+    /// It is as before already.
+    Nothing,
+    /// This change, and what is left where it is.
+    Change(DomainChange, Vec<String>),
+    /// Somebody edited it since.
+    Conflict(String, ThreeWay),
+}
+
+impl Held<'_> {
+    /// An XML that was kept.
+    fn xml(&self, id: TransactionId, saved: &Saved) -> Result<Option<String>, Error> {
+        let bytes = self.content(id, saved)?;
+        let text = bytes.map(String::from_utf8).transpose();
+        text.map_err(|_| Error::new(format!("the XML that transaction {id} kept is no text")))
+    }
+
+    /// Looks at the domain of a transaction and decides what becomes of it.
+    ///
+    /// # Errors
+    /// libvirt does not answer, or what was kept cannot be read.
+    pub fn undo_domain(
+        &self,
+        transaction: &Transaction,
+        root: &Sysroot,
+        contents: &mut Contents,
+    ) -> Result<Option<DomainUndo>, Error> {
+        let Transaction { record, journal } = transaction;
+        let Some(change) = &record.domain else { return Ok(None) };
+        of_this_system(root)?;
+        let libvirt = Libvirt::new(&change.connect)?;
+        let now = libvirt.inactive(&change.domain)?;
+        let before = self.xml(record.id, &change.before)?;
+        if now == before && change.image.is_none() {
+            return Ok(Some(DomainUndo::Nothing));
+        }
+        let left = journal.defined().map(str::to_owned);
+        let is_ours = now.as_ref().map(|xml| digest(xml.as_bytes())) == left;
+        if now != before && !is_ours {
+            let after = match &left {
+                Some(digest) => {
+                    let side = Saved::Present { digest: digest.clone(), mode: 0, uid: 0, gid: 0 };
+                    self.xml(record.id, &side)?
+                }
+                None => self.xml(record.id, &change.after)?,
+            };
+            let existed = before.is_some();
+            let [before, after, now] = [before, after, now].map(Option::unwrap_or_default);
+            return Ok(Some(DomainUndo::Conflict(
+                change.label(),
+                ThreeWay { before, after, now, existed },
+            )));
+        }
+        if now.is_some() && before.is_none() && !libvirt.status(&change.domain)?.is_off() {
+            return Err(Error::new(format!("the domain {} is running", change.domain))
+                .hint("Shut it down first: `virsh shutdown NAME`."));
+        }
+        let (image, remarks) = self.image_back(change, journal.image())?;
+        let back = DomainChange {
+            before: saved(now.as_deref(), contents),
+            after: saved(before.as_deref(), contents),
+            image,
+            ..change.clone()
+        };
+        Ok(Some(DomainUndo::Change(back, remarks)))
+    }
+
+    /// An image goes only while nothing was written to it: somebody's Windows is in it otherwise.
+    fn image_back(
+        &self,
+        change: &DomainChange,
+        empty: Option<&str>,
+    ) -> Result<(Option<ImageChange>, Vec<String>), Error> {
+        Ok(match &change.image {
+            None => (None, Vec::new()),
+            Some(ImageChange::Remove { path, size, .. }) => {
+                (Some(ImageChange::Make { path: path.clone(), size: *size }), Vec::new())
+            }
+            Some(ImageChange::Make { path, size }) => {
+                let now = self.disk().digest_of(path.trim_start_matches('/'))?;
+                match (now.as_deref(), empty) {
+                    (Some(now), Some(empty)) if now == empty => {
+                        let (path, empty) = (path.clone(), empty.to_owned());
+                        (Some(ImageChange::Remove { path, size: *size, empty }), Vec::new())
+                    }
+                    (None, _) => (None, Vec::new()),
+                    _ => (None, vec![path.clone()]),
+                }
+            }
+        })
+    }
+}
+
+impl Engine<'_> {
+    /// Makes the change of a domain, and reads it back.
+    ///
+    /// # Errors
+    /// libvirt refuses, gives something else back, or somebody changed the domain meanwhile.
+    pub(super) fn domain(&self, record: &Record, change: &DomainChange) -> Result<(), Error> {
+        of_this_system(self.root)?;
+        let libvirt = Libvirt::new(&change.connect)?.until(self.run.stop);
+        let (before, after) = self.sides(record, change)?;
+        let now = libvirt.inactive(&change.domain)?;
+        if now != before {
+            return Err(Error::new(format!("{} was changed meanwhile", change.label()))
+                .hint("Somebody else edits this domain right now. Try again when they are done."));
+        }
+        if let Some(ImageChange::Make { path, size }) = &change.image {
+            self.make_image(record.id, path, *size)?;
+        }
+        let Some(after) = after else {
+            libvirt.undefine(&change.domain, self.guest_state(change))?;
+            if let Some(ImageChange::Remove { path, empty, .. }) = &change.image {
+                self.remove_image(path, Some(empty))?;
+            }
+            return Ok(());
+        };
+        libvirt.define(&after)?;
+        let found = libvirt.inactive(&change.domain)?;
+        self.store.keep_defined(record.id, found.as_deref().unwrap_or_default())?;
+        let lost = match &found {
+            None => Some("it is not there".to_owned()),
+            Some(found) => lost(&after, found),
+        };
+        if let Some(lost) = lost {
+            let error =
+                Error::new(format!("libvirt did not keep what {} was given", change.label()));
+            return Err(error.cause(lost));
+        }
+        Ok(())
+    }
+
+    /// Brings a domain back to what it was, whatever state it is in.
+    ///
+    /// # Errors
+    /// libvirt does not answer; the same call again goes on from there.
+    pub(super) fn domain_back(&self, record: &Record, back: &mut TakenBack) -> Result<(), Error> {
+        let Some(change) = &record.domain else { return Ok(()) };
+        of_this_system(self.root)?;
+        let journal = self.store.read(record.id)?.journal;
+        if let Some(ImageChange::Make { path, .. }) = &change.image
+            && !self.remove_image(path, journal.image())?
+        {
+            back.kept.push(path.clone());
+        }
+        if let Some(ImageChange::Remove { path, size, .. }) = &change.image
+            && self.disk.meta(path.trim_start_matches('/'))?.is_none()
+        {
+            self.make_image(record.id, path, *size)?;
+        }
+        let libvirt = Libvirt::new(&change.connect)?;
+        let (before, after) = self.sides(record, change)?;
+        let now = libvirt.inactive(&change.domain)?;
+        if now == before {
+            return Ok(());
+        }
+        let ours = match (&now, &after) {
+            (None, None) => true,
+            (Some(now), Some(after)) => {
+                let exact = journal.defined().is_some_and(|kept| kept == digest(now.as_bytes()));
+                exact || (journal.defined().is_none() && lost(after, now).is_none())
+            }
+            _ => false,
+        };
+        match before {
+            _ if !ours => back.kept.push(change.label()),
+            Some(before) => libvirt.define(&before)?,
+            None => libvirt.undefine(&change.domain, GuestState::Remove)?,
+        }
+        Ok(())
+    }
+
+    fn sides(
+        &self,
+        record: &Record,
+        change: &DomainChange,
+    ) -> Result<(Option<String>, Option<String>), Error> {
+        Ok((self.store.xml(record.id, &change.before)?, self.store.xml(record.id, &change.after)?))
+    }
+
+    /// What stays with a disk that something was written to.
+    fn guest_state(&self, change: &DomainChange) -> GuestState {
+        match change.image {
+            Some(ImageChange::Remove { .. }) => GuestState::Remove,
+            _ => GuestState::Keep,
+        }
+    }
+
+    fn make_image(&self, id: TransactionId, path: &str, size: u64) -> Result<(), Error> {
+        let size = size.to_string();
+        let argv = ["qemu-img", "create", "-q", "-f", "qcow2", "--", path, &size];
+        let cannot =
+            |reason: String| Error::new(format!("cannot make the disk image {path}")).cause(reason);
+        let inside = path.trim_start_matches('/');
+        match capture(&argv, b"", IMAGE_LIMIT, self.run.stop) {
+            Ok(Captured { ended: Ended::Code(0), .. }) => {}
+            Ok(Captured { ended, stderr, .. }) => {
+                let said = stderr.trim().trim_start_matches("qemu-img: ").to_owned();
+                return Err(cannot(if said.is_empty() { ended.to_string() } else { said }));
+            }
+            Err(error) => {
+                return Err(cannot(format!("the program qemu-img does not start: {error}"))
+                    .hint("Install it: on Debian and Ubuntu `qemu-utils`, elsewhere `qemu-img`."));
+            }
+        }
+        self.disk.sync(inside.rsplit_once('/').map_or("", |(dir, _)| dir));
+        let digest = self.disk.digest_of(inside)?.unwrap_or_default();
+        Ok(self.store.note(id, Event::ImageMade { path: path.to_owned(), digest })?)
+    }
+
+    /// Removes an image while nothing was written to it; false where something was.
+    fn remove_image(&self, path: &str, empty: Option<&str>) -> Result<bool, Error> {
+        let inside = path.trim_start_matches('/');
+        match self.disk.digest_of(inside)? {
+            None => Ok(true),
+            Some(now) if empty.is_none_or(|empty| empty == now) => {
+                self.disk.remove(inside)?;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
+    }
+}
+
+/// libvirt is that of the running system: a record in another root is about another libvirt.
+fn of_this_system(root: &Sysroot) -> Result<(), Error> {
+    if root.is_live() {
+        return Ok(());
+    }
+    Err(Error::new("this transaction is about a virtual machine, and this root does not run").hint(
+        "Boot that system and run it there: libvirt answers only for the machine that it runs on.",
+    ))
+}
+
+/// What of a definition libvirt did not keep.
+fn lost(wanted: &str, found: &str) -> Option<String> {
+    match (Element::parse(wanted), Element::parse(found)) {
+        (Ok(wanted), Ok(found)) => missing(&wanted, &found),
+        (Err(error), _) | (_, Err(error)) => Some(error.to_string()),
+    }
+}

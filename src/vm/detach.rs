@@ -1,0 +1,71 @@
+//! A card out of a domain: exactly what attaching put there.
+
+use super::attach::SHARED_MEMORY;
+use super::card::{number, source_of};
+use super::domain::{Domain, bus_of};
+use super::note::{self, Attached};
+use crate::config::xml::{Edits, Element};
+use crate::host::pci::PciAddress;
+
+/// The domain without the card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detached {
+    /// Its text.
+    pub text: String,
+    /// What is not as it was attached, and what was done about it.
+    pub remarks: Vec<String>,
+}
+
+/// Takes a card out that [`super::attach`] put there.
+pub fn detach(domain: &Domain<'_>, attached: &Attached) -> Detached {
+    let mut edits = Edits::of(domain.text);
+    let mut remarks = Vec::new();
+    let devices = domain.devices();
+    let taken = |device: &Element| source_of(device).filter(|source| attached.card.has(*source));
+    let mut found: Vec<PciAddress> = Vec::new();
+    for device in devices {
+        if let Some(source) = taken(device) {
+            found.push(source);
+            edits.remove(device);
+        }
+    }
+    for function in &attached.card.functions {
+        if !found.contains(&function.address) {
+            remarks.push(format!("{} was taken out before.", function.address));
+        }
+    }
+    let others =
+        |device: &&Element| taken(device).is_none() && bus_of(device) == Some(attached.port);
+    match devices.iter().find(|device| is_port(device, attached.port)) {
+        None => remarks.push(format!("Its root port {} was taken out before.", attached.port)),
+        Some(port) => match devices.iter().find(others) {
+            None => edits.remove(port),
+            Some(other) => remarks.push(format!(
+                "Its root port {} stays: a <{}> was put behind it since.",
+                attached.port, other.name
+            )),
+        },
+    }
+    if attached.shared_memory {
+        let shared = |d: &&Element| d.name == "shmem" && d.attribute("name") == Some(SHARED_MEMORY);
+        devices.iter().filter(shared).for_each(|device| edits.remove(device));
+    }
+    if let Some(screen) = &attached.screen {
+        let mut videos = devices.iter().filter(|device| device.name == "video");
+        match (videos.next(), videos.next()) {
+            (Some(video), None) if video.attribute_at(&["model"], "type") == Some("none") => {
+                edits.replace(video.span.clone(), screen);
+            }
+            _ => remarks.push("The emulated screen stays as it was changed since.".to_owned()),
+        }
+    }
+    note::remove(&mut edits, domain, &attached.card);
+    Detached { text: edits.done(), remarks }
+}
+
+fn is_port(device: &Element, index: u32) -> bool {
+    device.name == "controller"
+        && device.attribute("type") == Some("pci")
+        && device.attribute("model") == Some("pcie-root-port")
+        && number(device, "index") == Some(index)
+}

@@ -1,0 +1,161 @@
+//! What passthru notes in the metadata of a domain: the wish that it was made from, and what was
+//! attached. libvirt is the only database; it keeps metadata as it is.
+
+use super::card::{Card, Function};
+use super::domain::Domain;
+use crate::config::xml::{Edits, Element, Written};
+
+/// The namespace of the note.
+pub const NAMESPACE: &str = "urn:passthru:vm:1";
+
+/// An attached card, as noted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// Which card it was.
+    pub card: Card,
+    /// Index of the root port that it stands behind, which is the guest's bus.
+    pub port: u32,
+    /// The emulated screen that gave way to it.
+    pub screen: Option<String>,
+    /// The frame buffer that is shared with the host.
+    pub shared_memory: bool,
+}
+
+/// The note of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Note {
+    /// The wish, as TOML.
+    pub spec: Option<String>,
+    /// In order of attaching.
+    pub attached: Vec<Attached>,
+}
+
+impl Note {
+    /// Reads the note of a domain; an empty one where there is none.
+    pub fn of(domain: &Domain<'_>) -> Self {
+        let Some(note) = element(domain) else { return Self::default() };
+        let own = |name: &'static str| {
+            note.children.iter().filter(move |child| child.local_name() == name)
+        };
+        Self {
+            spec: own("spec").next().map(|spec| spec.text.clone()),
+            attached: own("card").filter_map(attached).collect(),
+        }
+    }
+}
+
+/// The element of the note.
+pub fn element<'a>(domain: &'a Domain<'_>) -> Option<&'a Element> {
+    let metadata = domain.root.child("metadata")?;
+    metadata
+        .children
+        .iter()
+        .find(|child| child.local_name() == "vm" && child.namespace() == Some(NAMESPACE))
+}
+
+/// The element of a card in the note.
+pub fn card_element<'a>(note: &'a Element, card: &Card) -> Option<&'a Element> {
+    note.children.iter().find(|child| attached(child).is_some_and(|found| found.card == *card))
+}
+
+fn attached(element: &Element) -> Option<Attached> {
+    if element.local_name() != "card" {
+        return None;
+    }
+    let of = |name: &'static str| {
+        element.children.iter().filter(move |child| child.local_name() == name)
+    };
+    let functions = of("function").map(|function| {
+        Some(Function {
+            address: function.attribute("address")?.parse().ok()?,
+            identity: function.attribute("identity")?.to_owned(),
+        })
+    });
+    Some(Attached {
+        card: Card {
+            functions: functions.collect::<Option<Vec<_>>>()?,
+            display: element.attribute("display")?.parse().ok()?,
+        },
+        port: element.attribute("port")?.parse().ok()?,
+        screen: of("screen").next().map(|screen| screen.text.clone()),
+        shared_memory: of("shared-memory").next().is_some(),
+    })
+}
+
+/// The whole note of a new domain.
+pub fn with_spec(spec: &str) -> Written {
+    Written::new("passthru:vm")
+        .with("xmlns:passthru", NAMESPACE)
+        .and(Written::text("passthru:spec", spec))
+}
+
+/// A card as it is noted.
+fn written(attached: &Attached) -> Written {
+    let functions = attached.card.functions.iter().map(|function| {
+        Written::new("passthru:function")
+            .with("address", function.address)
+            .with("identity", &function.identity)
+    });
+    let screen = attached.screen.as_ref().map(|text| Written::text("passthru:screen", text));
+    let shared = attached.shared_memory.then(|| Written::new("passthru:shared-memory"));
+    Written::new("passthru:card")
+        .with("display", attached.card.display)
+        .with("port", attached.port)
+        .and_all(functions)
+        .and_all(screen)
+        .and_all(shared)
+}
+
+/// What a domain had in the place of the note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Had {
+    /// No metadata.
+    Nothing,
+    /// Metadata written as one tag.
+    Tag,
+}
+
+/// Notes a card.
+pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
+    if let Some(note) = element(domain) {
+        let prefix = note.name.split_once(':').map_or("passthru", |(prefix, _)| prefix);
+        let text = written(attached).render().replace("passthru:", &format!("{prefix}:"));
+        return edits.append(note, &[text]);
+    }
+    let note = |had: Option<Had>| {
+        let note = Written::new("passthru:vm").with("xmlns:passthru", NAMESPACE);
+        let note = match had {
+            Some(Had::Nothing) => note.with("metadata", "made"),
+            Some(Had::Tag) => note.with("metadata", "opened"),
+            None => note,
+        };
+        note.and(written(attached))
+    };
+    match domain.root.child("metadata") {
+        Some(metadata) => {
+            let had = metadata.inside.is_none().then_some(Had::Tag);
+            edits.append(metadata, &[note(had).render()]);
+        }
+        None => {
+            let made = Written::new("metadata").and(note(Some(Had::Nothing)));
+            edits.append(&domain.root, &[made.render()]);
+        }
+    }
+}
+
+/// Takes the note of a card out, and with it all that was made for it alone.
+pub fn remove(edits: &mut Edits<'_>, domain: &Domain<'_>, card: &Card) {
+    let Some(note) = element(domain) else { return };
+    let Some(noted) = card_element(note, card) else { return };
+    if note.children.len() > 1 {
+        return edits.remove(noted);
+    }
+    let Some(metadata) = domain.root.child("metadata") else { return };
+    match note.attribute("metadata") {
+        Some("made") if metadata.children.len() == 1 => edits.remove(metadata),
+        Some("opened") if metadata.children.len() == 1 => {
+            edits.replace(metadata.span.clone(), "<metadata/>");
+        }
+        _ => edits.remove(note),
+    }
+}

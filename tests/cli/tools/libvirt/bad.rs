@@ -1,0 +1,137 @@
+//! What goes wrong: a clear word, exit code 2, and nothing half-made.
+
+use super::house::House;
+use super::machines::create;
+
+fn says(house: &House, args: &[&str], parts: &[&str]) {
+    let before = house.all();
+    let said = house.refuses(args);
+    for part in parts {
+        assert!(said.contains(part), "{args:?}: {part:?} is not in {said}");
+    }
+    assert_eq!(house.all(), before, "{args:?} left something");
+}
+
+/// Words that mean nothing, files that are not there, more than the host has.
+pub fn words_and_files(house: &House) {
+    says(
+        house,
+        &["vm", "show", "nobody"],
+        &["no domain `nobody`", "Domains there: There is none."],
+    );
+    says(house, &["vm", "detach", "nobody", "--yes"], &["no domain `nobody`"]);
+    says(house, &["vm", "check", "nobody"], &["no domain `nobody`"]);
+    let connect = |uri| ["vm", "--connect", uri, "show", "x"];
+    says(house, &connect("qemu+ssh://other/system"), &["no libvirt of this machine"]);
+    says(house, &connect("xen:///system"), &["libvirt refuses: list"]);
+    says(house, &["--host", "z490-arch", "vm", "show", "x"], &["belongs to the running system"]);
+    says(house, &create("--x", &[]), &["unexpected argument"]);
+    says(house, &create("7", &[]), &["`7` is no name for a domain"]);
+    says(house, &create("a/b", &[]), &["no name for a domain"]);
+    let iso = |path| create("new", &["--iso", path]);
+    says(house, &iso("/nowhere.iso"), &["cannot read the ISO /nowhere.iso", "it is not there"]);
+    says(house, &iso("/etc"), &["it is no file"]);
+    says(
+        house,
+        &create("new", &["--disk", "/nowhere.img"]),
+        &["cannot take /nowhere.img as the disk"],
+    );
+    says(house, &create("new", &["--disk", "pool/volume"]), &["storage pool", "virsh pool-list"]);
+    says(house, &create("new", &["--disk", "tiny"]), &["names no disk"]);
+    let more = |option, value| {
+        let least = ["vm", "create", "new", "--emulate", "--yes", option, value];
+        least.to_vec()
+    };
+    says(house, &more("--cpus", "4096"), &["4096 virtual processors were asked for"]);
+    says(house, &more("--memory", "1000T"), &["1024000G of memory were asked for"]);
+    says(house, &more("--memory", "1G"), &["Windows needs 4G"]);
+    says(house, &["vm", "create", "new", "--yes"], &["KVM is not there"]);
+    for (text, wanted) in [
+        ("version = 1\nram = \"4G\"\n", "unknown field `ram`"),
+        ("version = 9\n", "it has version 9"),
+        ("disk = [", "cannot take the wish from"),
+    ] {
+        let spec = house.file("wish.toml", text);
+        says(house, &create("new", &["--spec", &spec]), &[wanted]);
+    }
+    let image = "/var/lib/libvirt/images/new.qcow2";
+    std::fs::write(image, "mine").expect("written");
+    says(house, &create("new", &[]), &["the disk image /var/lib/libvirt/images/new.qcow2 exists"]);
+    assert_eq!(std::fs::read_to_string(image).expect("it is there"), "mine");
+    std::fs::remove_file(image).expect("removed");
+    // A bridge whose name is longer than the kernel's limit passes here, and the schema refuses.
+    house.does(&create("taken", &[]));
+    says(house, &create("taken", &[]), &["has a domain `taken` already"]);
+    says(house, &["vm", "detach", "taken", "--yes"], &["attached no card"]);
+    says(house, &["vm", "attach", "taken", "09:00.0", "--yes"], &["no GPU of this machine fits"]);
+    says(house, &["vm", "attach", "taken", "03:00.0", "--yes"], &["shows the host's picture"]);
+    house.does(&["undo", "--yes"]);
+}
+
+/// A machine that runs is left alone.
+pub fn a_running_machine(house: &House) {
+    house.does(&create("runs", &["--no-secure-boot", "--no-tpm", "--network", "default"]));
+    let without_network = house.xml("runs");
+    let start = without_network.find("    <interface").expect("an interface");
+    let end = without_network.find("    </interface>\n").expect("its end");
+    let text = without_network[..start].to_owned() + &without_network[end + 17..];
+    // tmpfs has no direct access, which `cache='none'` asks for.
+    let text = text.replace(" cache='none' io='native'", "");
+    let file = house.file("runs.xml", &text);
+    house.virsh(&["define", &file]);
+    house.virsh(&["start", "runs", "--paused"]);
+    says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &["the domain runs is paused"]);
+    says(house, &["vm", "detach", "runs", "--yes"], &["virsh shutdown runs"]);
+    house.virsh(&["destroy", "runs"]);
+    house.virsh(&["undefine", "runs", "--nvram"]);
+    std::fs::remove_file("/var/lib/libvirt/images/runs.qcow2").expect("removed");
+}
+
+/// libvirt dies before it defines a machine, and after it did, and before passthru reads it back.
+pub fn libvirt_dies(house: &mut House) {
+    let before = house.all();
+    for when in ["before", "after"] {
+        let (pid, flag) = (house.pid(), house.file("flag", ""));
+        let kill = format!(
+            "rm -f {flag}; kill -9 {pid}; while kill -0 {pid} && ! grep -q zombie /proc/{pid}/status; do :; done"
+        );
+        let (first, then) = match when {
+            "before" => (kill.as_str(), ""),
+            _ => ("", kill.as_str()),
+        };
+        let script = format!(
+            "#!/bin/bash\ncase \"$*\" in *define*--validate*) [ ! -e {flag} ] || {{ {first}\n\
+             /usr/bin/virsh \"$@\"; code=$?; {then}\nexit $code; }} ;; esac\nexec /usr/bin/virsh \"$@\"\n"
+        );
+        std::fs::write("/usr/local/bin/virsh", script).expect("written");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions("/usr/local/bin/virsh", mode).expect("a mode");
+        let said = house.passthru(&create("dies", &[]));
+        assert_eq!(said.code, 2, "{}{}", said.stdout, said.stderr);
+        for part in ["libvirt refuses", "taking it back failed", "passthru recover"] {
+            assert!(said.stderr.contains(part), "{when}: {part}: {}", said.stderr);
+        }
+        let image = std::path::Path::new("/var/lib/libvirt/images/dies.qcow2");
+        assert!(!image.exists(), "{when}: the image is gone at once");
+        std::fs::remove_file("/usr/local/bin/virsh").expect("removed");
+        house.restart();
+        let names = house.all().0;
+        assert_eq!(names, if when == "after" { "dies" } else { "" }, "what libvirt kept");
+        let recovered = house.does(&["recover"]);
+        assert!(recovered.contains("changing a virtual machine"), "{recovered}");
+        assert_eq!(house.all(), before, "{when}: nothing is left");
+    }
+}
+
+/// A record of a machine that lies in another root is not acted on here.
+pub fn another_root(house: &House) {
+    house.does(&create("here", &[]));
+    let dir = house.file("root", "");
+    std::fs::remove_file(&dir).expect("removed");
+    let copy = format!(
+        "mkdir -p {dir}/var/lib && cp -a /var/lib/passthru {dir}/var/lib/ && cp -a /etc/os-release {dir}/ && mkdir {dir}/sys {dir}/proc {dir}/etc"
+    );
+    let _ = crate::tools::output(std::process::Command::new("bash").args(["-c", &copy]));
+    says(house, &["--root", &dir, "undo", "--yes"], &["this root does not run"]);
+    house.does(&["undo", "--yes"]);
+}
