@@ -96,8 +96,9 @@ pub fn carry_out(
     Ok(ApplyDocument::of(&record, &done, false))
 }
 
-/// What changes a machine that has an entry on trial. Taken back, that is on trial again: menu and images as the trial left them, and after a
-/// reboot, which starts the default entry, everything as before the trial.
+/// The aims of what changes a machine that has an entry on trial. Taken back, that is on trial
+/// again: menu and images as the trial left them, and after a reboot, which starts the default
+/// entry, everything as before the trial.
 pub fn after_trial(aims: Aims, tried: &Record) -> Aims {
     let undone = Aim {
         artefacts: tried.aims.done.artefacts.clone(),

@@ -48,13 +48,15 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         ui.status("A later transaction is unfinished: `passthru recover` takes it back.");
     }
     let host = Host::read(&root, Probe::No);
-    if args.after_boot && !is_trial_boot(last, &root, &host) {
+    super::check::could_look(&host)?;
+    let look = Look::at(last, &root, &host);
+    if args.after_boot && !look.is_trial_boot() {
         ui.status(
             "This boot was not started from an entry that is on trial: there is nothing to note.",
         );
         return Ok(Answer::Yes);
     }
-    let judged = judge(last, &all, &root, &host)?;
+    let judged = look.judge(last, &all, &root, &host)?;
     let document = judged.document();
     if global.json {
         ui.json(&document)?;
@@ -104,28 +106,60 @@ impl Judged<'_> {
     }
 }
 
-/// What became of the entry that a transaction put on trial.
-fn on_trial_now(
-    transaction: &Transaction,
-    root: &Sysroot,
-    host: &Host,
-    facts: &booted::Facts,
-) -> Option<OnTrial> {
-    let Transaction { record, journal } = transaction;
-    let trial = record.trial()?;
-    let told = Told {
-        change: &record.aims.kernel_parameters,
-        selected: journal.selected().map(|selected| (selected.at, selected.boot_id)),
-        judged: journal.judged().map(|(at, _, verdict)| (at, verdict)),
-    };
-    let selected = trial.once.selected(root);
-    Some(OnTrial::new(trial, &record.then, (host, facts), &selected, told))
+/// What is read before anything is judged.
+struct Look {
+    facts: booted::Facts,
+    trial: Option<OnTrial>,
 }
 
-fn is_trial_boot(transaction: &Transaction, root: &Sysroot, host: &Host) -> bool {
-    let facts = booted::read(root, host);
-    let trial = on_trial_now(transaction, root, host, &facts);
-    trial.is_some_and(|trial| trial.stage == Stage::Running)
+impl Look {
+    fn at(transaction: &Transaction, root: &Sysroot, host: &Host) -> Self {
+        let Transaction { record, journal } = transaction;
+        let facts = booted::read(root, host);
+        let trial = record.trial().map(|trial| {
+            let told = Told {
+                change: &record.aims.kernel_parameters,
+                selected: journal.selected().map(|selected| (selected.at, selected.boot_id)),
+                judged: journal.judged().map(|(at, _, verdict)| (at, verdict)),
+            };
+            let selected = trial.once.selected(root);
+            OnTrial::new(trial, &record.then, (host, &facts), &selected, told)
+        });
+        Self { facts, trial }
+    }
+
+    fn is_trial_boot(&self) -> bool {
+        self.trial.as_ref().is_some_and(|trial| trial.stage == Stage::Running)
+    }
+
+    fn judge<'a>(
+        self,
+        transaction: &'a Transaction,
+        all: &[Transaction],
+        root: &Sysroot,
+        host: &Host,
+    ) -> Result<Judged<'a>, Error> {
+        let Self { mut facts, trial } = self;
+        let record = &transaction.record;
+        let aim = &record.aims.done;
+        // What was promoted was proven by the boot of its trial, and took effect with that.
+        let tried = all.iter().find(|other| Some(other.record.id) == record.kind.promotes());
+        let then = &tried.unwrap_or(transaction).record.then;
+        facts.ask_vfio(root, &groups_to_ask(&aim.expectations, then, host, &facts));
+        let evaluated = |facts: &booted::Facts| -> Result<Report, Error> {
+            evaluate(&aim.expectations, then, host, facts, trial.as_ref())
+                .ok_or_else(|| Error::new(format!("transaction {} expects nothing", record.id)))
+        };
+        let mut report = evaluated(&facts)?;
+        if report.verdict() == Verdict::Unmet {
+            // Opening images takes seconds: it is done where they may be the cause.
+            let problems = read_back(root, host, &aim.artefacts).problems;
+            facts.artefact_problems =
+                problems.into_iter().map(|problem| (problem.path, problem.text)).collect();
+            report = evaluated(&facts)?;
+        }
+        Ok(Judged { transaction, report, facts, trial })
+    }
 }
 
 /// Looks whether everything holds that a transaction is for.
@@ -139,27 +173,7 @@ pub fn judge<'a>(
     host: &Host,
 ) -> Result<Judged<'a>, Error> {
     super::check::could_look(host)?;
-    let record = &transaction.record;
-    let mut facts = booted::read(root, host);
-    let aim = &record.aims.done;
-    // What was promoted was proven by the boot of its trial, and took effect with that.
-    let tried = all.iter().find(|other| Some(other.record.id) == record.kind.promotes());
-    let then = &tried.unwrap_or(transaction).record.then;
-    facts.ask_vfio(root, &groups_to_ask(&aim.expectations, then, host, &facts));
-    let trial = on_trial_now(transaction, root, host, &facts);
-    let look = |facts: &booted::Facts| -> Result<Report, Error> {
-        evaluate(&aim.expectations, then, host, facts, trial.as_ref())
-            .ok_or_else(|| Error::new(format!("transaction {} expects nothing", record.id)))
-    };
-    let mut report = look(&facts)?;
-    if report.verdict() == Verdict::Unmet {
-        // Opening images takes seconds: it is done where they may be the cause.
-        let problems = read_back(root, host, &aim.artefacts).problems;
-        facts.artefact_problems =
-            problems.into_iter().map(|problem| (problem.path, problem.text)).collect();
-        report = look(&facts)?;
-    }
-    Ok(Judged { transaction, report, facts, trial })
+    Look::at(transaction, root, host).judge(transaction, all, root, host)
 }
 
 /// Writes down what came of a trial boot; promotes it where that was asked for. Somebody who is

@@ -4,17 +4,18 @@
 //! libvirt is the record of how far it came, as files are of theirs: the domain is as before, as
 //! after, or somebody else changed it.
 
+mod undo;
+
+pub use undo::DomainUndo;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
-use super::held::Held;
 use super::journal::Event;
-use super::merged::ThreeWay;
 use super::record::{Contents, Record, Saved, TransactionId};
 use super::rollback::TakenBack;
-use super::store::Transaction;
 use crate::config::xml::Element;
 use crate::error::Error;
 use crate::libvirt::{GuestState, Libvirt};
@@ -25,6 +26,10 @@ use crate::vm::compare::missing;
 
 /// Making an image is making a table; a slow disk may take a while.
 const IMAGE_LIMIT: Duration = Duration::from_secs(120);
+
+/// No empty image is larger: QEMU writes its tables alone, of which the first-level one is the
+/// largest, with 8 bytes for each 512 MiB (QEMU, docs/interop/qcow2.txt), and sizes end at 1 PiB.
+const EMPTY_IMAGE: u64 = 32 << 20;
 
 /// What a verb does to a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,101 +118,6 @@ pub fn saved(xml: Option<&str>, contents: &mut Contents) -> Saved {
     Saved::Present { digest, mode: 0o600, uid: 0, gid: 0 }
 }
 
-/// What taking a change of a domain back comes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DomainUndo {
-    /// It is as before already.
-    Nothing,
-    /// This change, and what is left where it is.
-    Change(DomainChange, Vec<String>),
-    /// Somebody edited it since.
-    Conflict(String, ThreeWay),
-}
-
-impl Held<'_> {
-    /// An XML that was kept.
-    fn xml(&self, id: TransactionId, saved: &Saved) -> Result<Option<String>, Error> {
-        let bytes = self.content(id, saved)?;
-        let text = bytes.map(String::from_utf8).transpose();
-        text.map_err(|_| Error::new(format!("the XML that transaction {id} kept is no text")))
-    }
-
-    /// Looks at the domain of a transaction and decides what becomes of it.
-    ///
-    /// # Errors
-    /// libvirt does not answer, or what was kept cannot be read.
-    pub fn undo_domain(
-        &self,
-        transaction: &Transaction,
-        root: &Sysroot,
-        contents: &mut Contents,
-    ) -> Result<Option<DomainUndo>, Error> {
-        let Transaction { record, journal } = transaction;
-        let Some(change) = &record.domain else { return Ok(None) };
-        of_this_system(root)?;
-        let libvirt = Libvirt::new(&change.connect)?;
-        let now = libvirt.inactive(&change.domain)?;
-        let before = self.xml(record.id, &change.before)?;
-        if now == before && change.image.is_none() {
-            return Ok(Some(DomainUndo::Nothing));
-        }
-        let left = journal.defined().map(str::to_owned);
-        let is_ours = now.as_ref().map(|xml| digest(xml.as_bytes())) == left;
-        if now != before && !is_ours {
-            let after = match &left {
-                Some(digest) => {
-                    let side = Saved::Present { digest: digest.clone(), mode: 0, uid: 0, gid: 0 };
-                    self.xml(record.id, &side)?
-                }
-                None => self.xml(record.id, &change.after)?,
-            };
-            let existed = before.is_some();
-            let [before, after, now] = [before, after, now].map(Option::unwrap_or_default);
-            return Ok(Some(DomainUndo::Conflict(
-                change.label(),
-                ThreeWay { before, after, now, existed },
-            )));
-        }
-        if now.is_some() && before.is_none() && !libvirt.status(&change.domain)?.is_off() {
-            return Err(Error::new(format!("the domain {} is running", change.domain))
-                .hint("Shut it down first: `virsh shutdown NAME`."));
-        }
-        let (image, remarks) = self.image_back(change, journal.image())?;
-        let back = DomainChange {
-            before: saved(now.as_deref(), contents),
-            after: saved(before.as_deref(), contents),
-            image,
-            ..change.clone()
-        };
-        Ok(Some(DomainUndo::Change(back, remarks)))
-    }
-
-    /// An image goes only while nothing was written to it: somebody's Windows is in it otherwise.
-    fn image_back(
-        &self,
-        change: &DomainChange,
-        empty: Option<&str>,
-    ) -> Result<(Option<ImageChange>, Vec<String>), Error> {
-        Ok(match &change.image {
-            None => (None, Vec::new()),
-            Some(ImageChange::Remove { path, size, .. }) => {
-                (Some(ImageChange::Make { path: path.clone(), size: *size }), Vec::new())
-            }
-            Some(ImageChange::Make { path, size }) => {
-                let now = self.disk().digest_of(path.trim_start_matches('/'))?;
-                match (now.as_deref(), empty) {
-                    (Some(now), Some(empty)) if now == empty => {
-                        let (path, empty) = (path.clone(), empty.to_owned());
-                        (Some(ImageChange::Remove { path, size: *size, empty }), Vec::new())
-                    }
-                    (None, _) => (None, Vec::new()),
-                    _ => (None, vec![path.clone()]),
-                }
-            }
-        })
-    }
-}
-
 impl Engine<'_> {
     /// Makes the change of a domain, and reads it back.
     ///
@@ -256,6 +166,7 @@ impl Engine<'_> {
         of_this_system(self.root)?;
         let journal = self.store.read(record.id)?.journal;
         if let Some(ImageChange::Make { path, .. }) = &change.image
+            && journal.was_making_image()
             && !self.remove_image(path, journal.image())?
         {
             back.kept.push(path.clone());
@@ -309,6 +220,11 @@ impl Engine<'_> {
         let cannot =
             |reason: String| Error::new(format!("cannot make the disk image {path}")).cause(reason);
         let inside = path.trim_start_matches('/');
+        // qemu-img replaces whatever is there.
+        if self.disk.meta(inside)?.is_some() {
+            return Err(cannot("somebody put a file there meanwhile, and it stays".to_owned()));
+        }
+        self.store.note(id, Event::MakingImage { path: path.to_owned() })?;
         match capture(&argv, b"", IMAGE_LIMIT, self.run.stop) {
             Ok(Captured { ended: Ended::Code(0), .. }) => {}
             Ok(Captured { ended, stderr, .. }) => {
@@ -325,17 +241,20 @@ impl Engine<'_> {
         Ok(self.store.note(id, Event::ImageMade { path: path.to_owned(), digest })?)
     }
 
-    /// Removes an image while nothing was written to it; false where something was.
+    /// Removes an image while nothing was written to it; false where something was. Of one that
+    /// was being made when the machine stopped no digest is known: it goes if it is no larger than
+    /// an empty one.
     fn remove_image(&self, path: &str, empty: Option<&str>) -> Result<bool, Error> {
         let inside = path.trim_start_matches('/');
-        match self.disk.digest_of(inside)? {
-            None => Ok(true),
-            Some(now) if empty.is_none_or(|empty| empty == now) => {
-                self.disk.remove(inside)?;
-                Ok(true)
-            }
-            Some(_) => Ok(false),
+        let Some(meta) = self.disk.meta(inside)? else { return Ok(true) };
+        let untouched = match empty {
+            Some(empty) => self.disk.digest_of(inside)?.as_deref() == Some(empty),
+            None => meta.size <= EMPTY_IMAGE,
+        };
+        if untouched {
+            self.disk.remove(inside)?;
         }
+        Ok(untouched)
     }
 }
 

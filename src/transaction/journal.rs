@@ -22,6 +22,11 @@ pub enum Event {
         /// What was looked at.
         looked: Vec<String>,
     },
+    /// A disk image is being made, where nothing was.
+    MakingImage {
+        /// Absolute path.
+        path: String,
+    },
     /// A disk image was made.
     ImageMade {
         /// Absolute path.
@@ -134,6 +139,7 @@ impl Journal {
                 | Event::ReadBack { .. }
                 | Event::Selected { .. }
                 | Event::Judged { .. }
+                | Event::MakingImage { .. }
                 | Event::ImageMade { .. }
                 | Event::Defined { .. } => state,
                 Event::Begun | Event::Failed { .. } => State::Unfinished,
@@ -156,6 +162,11 @@ impl Journal {
             Event::Defined { digest } => Some(digest.as_str()),
             _ => None,
         })
+    }
+
+    /// A disk image was begun: what is at its path may be ours.
+    pub fn was_making_image(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.event, Event::MakingImage { .. }))
     }
 
     /// Digest of a disk image that was made, while it is empty.

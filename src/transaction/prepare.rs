@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::domain::{DomainChange, ImageChange};
 use super::draft::Draft;
-use super::record::{Block, Output, Record, Saved, Selection, TransactionId, VERSION};
+use super::record::{Output, Record, Saved, Selection, TransactionId, VERSION};
+use super::select::{in_the_way, selecting, with_block};
 use super::store::DIR;
 use crate::error::Error;
 use crate::host::{Host, booted};
-use crate::plan::{Command, Trial};
 use crate::sys::process::PATH;
 use crate::sys::writer::{Obstacle, Writer};
 use crate::sys::{Observed, Sysroot, now};
@@ -41,7 +41,9 @@ pub fn prepare(
         }
         if let Some(Selection::Select { trial, .. }) = &draft.selection {
             look.program(&trial.clear().argv);
-            look.selection(trial);
+            if let Some((problem, hint)) = in_the_way(trial, root) {
+                look.problem(problem, &hint);
+            }
         }
         outputs = look.outputs(draft);
         look.room(host, &mut outputs);
@@ -74,32 +76,6 @@ pub fn prepare(
         domain: draft.domain.clone(),
         aims: draft.aims.clone(),
     })
-}
-
-/// The command that selects an entry, where one is selected.
-fn selecting(draft: &Draft) -> Option<Command> {
-    match &draft.selection {
-        Some(Selection::Select { trial, .. }) => Some(trial.select()),
-        _ => None,
-    }
-}
-
-/// The same with GRUB's environment block as it is.
-fn with_block(selection: Selection, root: &Sysroot) -> Selection {
-    match selection {
-        Selection::Select { trial, promote, .. } => {
-            let text = trial.once.block().map(|path| root.text(path));
-            let block = match text.and_then(Observed::into_present) {
-                None => Block::Absent,
-                Some(text) if text.lines().any(|line| line.starts_with("next_entry=")) => {
-                    Block::WithName
-                }
-                Some(_) => Block::WithoutName,
-            };
-            Selection::Select { trial, promote, block }
-        }
-        clear => clear,
-    }
 }
 
 struct Look<'a> {
@@ -242,20 +218,6 @@ impl Look<'_> {
                 format!("the program {program} is not there, or not executable"),
                 "Install the package that it belongs to.",
             );
-        }
-    }
-
-    /// Nobody else has selected an entry for the next boot.
-    fn selection(&mut self, trial: &Trial) {
-        if let Observed::Present(other) = trial.once.selected(self.root)
-            && other != trial.entry
-        {
-            let text = format!(
-                "{} is told already to start {other} with the next boot",
-                trial.once.loader()
-            );
-            let clear = trial.clear().argv.join(" ");
-            self.problem(text, &format!("Reboot first, or take that back: `{clear}`."));
         }
     }
 

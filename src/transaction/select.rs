@@ -1,6 +1,7 @@
 //! What the boot loader is told about the next boot: to start an entry once is the last effect of
 //! a transaction, and the first to be taken back.
 
+use super::draft::Draft;
 use super::engine::Engine;
 use super::journal::Event;
 use super::record::{Block, Record, Selection};
@@ -9,7 +10,51 @@ use crate::host::Observed;
 use crate::host::boot::GRUB_CFGS;
 use crate::host::booted::boot_id;
 use crate::host::once::is_empty_block;
-use crate::plan::Trial;
+use crate::plan::{Command, Trial};
+use crate::sys::Sysroot;
+
+/// The command that selects an entry, where one is selected.
+pub fn selecting(draft: &Draft) -> Option<Command> {
+    match &draft.selection {
+        Some(Selection::Select { trial, .. }) => Some(trial.select()),
+        _ => None,
+    }
+}
+
+/// A selection with GRUB's environment block as it is before.
+pub fn with_block(selection: Selection, root: &Sysroot) -> Selection {
+    let Selection::Select { trial, promote, .. } = selection else { return selection };
+    let block = match trial.once.block().map(|path| root.text(path)) {
+        None | Some(Observed::Absent) => Block::Absent,
+        Some(Observed::Present(text)) if !text.lines().any(is_name) => Block::WithoutName,
+        // What cannot be read is left as it is.
+        Some(Observed::Present(_) | Observed::Unreadable(_)) => Block::WithName,
+    };
+    Selection::Select { trial, promote, block }
+}
+
+fn is_name(line: &str) -> bool {
+    line.starts_with("next_entry=")
+}
+
+/// Why an entry may not be selected now, and what to do: somebody else's choice is not replaced.
+pub fn in_the_way(trial: &Trial, root: &Sysroot) -> Option<(String, String)> {
+    let loader = trial.once.loader();
+    match trial.once.selected(root) {
+        Observed::Present(other) if other != trial.entry => {
+            let clear = trial.clear().argv.join(" ");
+            Some((
+                format!("{loader} is told already to start {other} with the next boot"),
+                format!("Reboot first, or take that back: `{clear}`."),
+            ))
+        }
+        Observed::Unreadable(reason) => Some((
+            format!("what {loader} is told about the next boot cannot be read: {reason}"),
+            NO_TRIAL.to_owned(),
+        )),
+        Observed::Present(_) | Observed::Absent => None,
+    }
+}
 
 impl Engine<'_> {
     /// Tells it to start the entry on trial once, and reads back what it was told.
@@ -53,7 +98,9 @@ impl Engine<'_> {
     pub fn left_to_select(&self, record: &Record) -> Option<Vec<String>> {
         match record.selection.as_ref()? {
             Selection::Select { trial, .. } => Some(trial.select().argv),
-            Selection::Clear { trial, .. } => self.is_selected(trial).then(|| trial.clear().argv),
+            Selection::Clear { trial, .. } => {
+                self.is_selected(trial).unwrap_or(true).then(|| trial.clear().argv)
+            }
         }
     }
 
@@ -81,8 +128,16 @@ impl Engine<'_> {
         }
     }
 
-    fn is_selected(&self, trial: &Trial) -> bool {
-        trial.once.selected(self.root).into_present().is_some_and(|entry| entry == trial.entry)
+    fn is_selected(&self, trial: &Trial) -> Result<bool, Error> {
+        match trial.once.selected(self.root) {
+            Observed::Present(entry) => Ok(entry == trial.entry),
+            Observed::Absent => Ok(false),
+            Observed::Unreadable(reason) => {
+                let loader = trial.once.loader();
+                Err(Error::new(format!("cannot read what {loader} is told about the next boot"))
+                    .cause(reason))
+            }
+        }
     }
 
     /// A selection that is somebody else's, or gone, stays so.
@@ -91,7 +146,7 @@ impl Engine<'_> {
         let text = || path.and_then(|path| self.root.text(path).into_present());
         // GRUB leaves the name without a value.
         let emptied = || text().is_some_and(|text| text.lines().any(|l| l == "next_entry="));
-        if self.is_selected(trial) || (block != Block::WithName && emptied()) {
+        if self.is_selected(trial)? || (block != Block::WithName && emptied()) {
             self.command(record, record.commands.len(), &trial.clear())?;
         }
         match path {

@@ -17,6 +17,8 @@ pub enum Stage {
     Selected,
     /// The machine was not rebooted, and the loader is not told to start the entry any more.
     Unselected,
+    /// It was not rebooted, and what the loader is told could not be read.
+    Unknown,
     /// This boot was started from it.
     Running,
     /// The loader is still told to start it, and started another one.
@@ -84,6 +86,7 @@ impl OnTrial {
         let stage = match told.judged {
             _ if !booted && is_selected => Stage::Selected,
             _ if told.started(&active) => Stage::Running,
+            _ if !booted && selected.is_unreadable() => Stage::Unknown,
             _ if !booted => Stage::Unselected,
             _ if is_selected => Stage::Ignored,
             Some((_, Verdict::Met)) => Stage::Passed,
@@ -113,6 +116,11 @@ impl OnTrial {
                     "{entry} is on trial, and {loader} is not told to start it with the next boot."
                 )
             }
+            Stage::Unknown => {
+                format!(
+                    "{entry} is on trial; what {loader} is told about the next boot could not be read."
+                )
+            }
             Stage::Running => {
                 format!(
                     "This boot was started from {entry}, which is on trial; the default entry is as before."
@@ -139,6 +147,7 @@ impl OnTrial {
         match self.stage {
             Stage::Selected => "Reboot; then `passthru verify` says what came of it.",
             Stage::Unselected => "`passthru apply` selects it once more.",
+            Stage::Unknown => "Run the same command with sudo.",
             Stage::Running => {
                 "If everything holds, `passthru promote` makes it the default; `passthru undo` takes it back."
             }
@@ -228,6 +237,20 @@ mod tests {
             assert_eq!(stage, expected, "{said}");
             assert!(text.contains(said), "{said}: {text}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_called_unselected() {
+        let root = Sysroot::from_tree(host_tree("z490-arch").unwrap().unwrap());
+        let host = Host::read(&root, Probe::No);
+        let facts = booted::read(&root, &host);
+        let trial = Trial { once: BootOnce::SystemdBoot, entry: "arch-trial.conf".to_owned() };
+        let change =
+            ParameterChange { add: vec!["passthru.bind=x".to_owned()], remove: Vec::new() };
+        let told = Told { change: &change, selected: None, judged: None };
+        let hidden = Observed::Unreadable("permission denied".to_owned());
+        let on_trial = OnTrial::new(&trial, &Then::default(), (&host, &facts), &hidden, told);
+        assert_eq!(on_trial.stage, Stage::Unknown);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Host and domain against each other: what would keep the next start from working, as findings.
 
+mod memory;
+
 use super::card::source_of;
 use super::domain::Domain;
 use super::note::{Attached, Note};
@@ -77,7 +79,7 @@ checks! {
     "vm-card-not-bound" => card_not_bound, "Every card is bound as the machine expects it.";
     "vm-card-taken" => card_taken, "No other machine runs with a card of this one.";
     "vm-file-unreadable" => file_unreadable, "QEMU can open every file.";
-    "vm-memory-short" => memory_short, "The host has the memory that the machine locks.";
+    "vm-memory-short" => memory::memory_short, "The host has the memory that the machine locks.";
     "vm-network-inactive" => network_inactive, "Its networks are active.";
     "vm-autostart" => autostart, "The machine does not start with the host before its card is bound at boot.";
     "vm-hook-not-executable" => hook_not_executable, "libvirt can run its hooks.";
@@ -220,65 +222,6 @@ fn file_unreadable(sides: &Sides<'_>) -> Vec<Found> {
         Some(Found::blocker(detail, Evidence::new(&file.path, problem)).manual(remedy))
     });
     unreadable.collect()
-}
-
-fn memory_short(sides: &Sides<'_>) -> Vec<Found> {
-    let memory = sides.domain.root.child("memory");
-    let unit = memory.and_then(|memory| memory.attribute("unit")).unwrap_or("KiB");
-    let scale: u64 = match unit {
-        "b" | "bytes" => 1,
-        "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "M" | "MiB" => 1 << 20,
-        "G" | "GiB" => 1 << 30,
-        "T" | "TiB" => 1 << 40,
-        _ => 1 << 10,
-    };
-    let amount = memory.and_then(|memory| memory.text.trim().parse::<u64>().ok());
-    let Some(needed) = amount.and_then(|amount| amount.checked_mul(scale)) else {
-        return Vec::new();
-    };
-    if sides.running {
-        return Vec::new();
-    }
-    if let Some(huge) = sides.domain.root.at(&["memoryBacking", "hugepages"]) {
-        let size = huge.attribute_at(&["page"], "size").and_then(|size| size.parse::<u64>().ok());
-        let unit = huge.attribute_at(&["page"], "unit").unwrap_or("KiB");
-        let size = size.map(|size| {
-            if matches!(unit, "G" | "GiB") {
-                size << 20
-            } else if matches!(unit, "M" | "MiB") {
-                size << 10
-            } else {
-                size
-            }
-        });
-        let pages = sides.resources.huge_pages.iter();
-        let free = pages.filter(|pages| size.is_none_or(|size| size == pages.kibibytes));
-        let free: u64 = free.map(|pages| pages.free * (pages.kibibytes << 10)).sum();
-        if free < needed {
-            let detail = format!(
-                "The machine takes {} MiB of huge pages, and {} MiB are free.",
-                needed >> 20,
-                free >> 20
-            );
-            let evidence =
-                Evidence::new("/sys/kernel/mm/hugepages", format!("{} MiB free", free >> 20));
-            return vec![Found::blocker(detail, evidence).manual("Reserve them (`sysctl vm.nr_hugepages=N`, or hugepages=N on the kernel command line), or take <hugepages/> out of the domain.")];
-        }
-        return Vec::new();
-    }
-    let Some(available) = sides.resources.available.present().filter(|free| **free < needed) else {
-        return Vec::new();
-    };
-    let detail = format!(
-        "The machine locks {} MiB of memory, and {} MiB are free.",
-        needed >> 20,
-        available >> 20
-    );
-    let evidence = Evidence::new("/proc/meminfo", format!("MemAvailable: {} kB", available >> 10));
-    vec![Found::blocker(detail, evidence).manual("Close programs, or give the machine less: with a card passed through, all of its memory is taken at its start.")]
 }
 
 fn network_inactive(sides: &Sides<'_>) -> Vec<Found> {

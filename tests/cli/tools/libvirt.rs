@@ -81,6 +81,7 @@ fn inside(work: &Path) {
     bad::words_and_files(&house);
     bad::a_running_machine(&house);
     bad::another_root(&house);
+    bad::a_file_of_somebody_elses(&house);
     bad::libvirt_dies(&mut house);
     drop(house);
     std::fs::write(work.join(DONE), "").expect("written");

@@ -135,3 +135,18 @@ pub fn another_root(house: &House) {
     says(house, &["--root", &dir, "undo", "--yes"], &["this root does not run"]);
     house.does(&["undo", "--yes"]);
 }
+
+/// The power was cut before the image was begun, and what is at its path now is somebody's.
+pub fn a_file_of_somebody_elses(house: &House) {
+    house.does(&create("early", &[]));
+    let image = "/var/lib/libvirt/images/early.qcow2";
+    let script = format!(
+        "set -e; virsh --quiet undefine --nvram early; cd /var/lib/passthru; n=$(ls | grep -x '[0-9]*' | sort -n | tail -n 1); \
+         sed -i 1q $n/journal.jsonl; echo mine >{image}"
+    );
+    let _ = crate::tools::output(std::process::Command::new("bash").args(["-c", &script]));
+    let recovered = house.does(&["recover"]);
+    assert!(recovered.contains("changing a virtual machine"), "{recovered}");
+    assert_eq!(std::fs::read_to_string(image).expect("it stays"), "mine\n");
+    std::fs::remove_file(image).expect("removed");
+}
