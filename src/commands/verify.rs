@@ -9,7 +9,7 @@ use crate::host::{Host, booted};
 use crate::proof::read_back;
 use crate::sys::Sysroot;
 use crate::sys::writer::Writer;
-use crate::transaction::{Held, State, Store, Transaction, on_trial, to_verify};
+use crate::transaction::{Held, State, Store, Transaction, edited, on_trial, to_verify};
 use crate::ui::Ui;
 use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate, groups_to_ask};
 
@@ -156,6 +156,8 @@ impl Look {
             let problems = read_back(root, host, &aim.artefacts).problems;
             facts.artefact_problems =
                 problems.into_iter().map(|problem| (problem.path, problem.text)).collect();
+            let of = tried.into_iter().chain([transaction]);
+            facts.edited = of.flat_map(|one| edited(&one.record.changes, root)).collect();
             report = evaluated(&facts)?;
         }
         Ok(Judged { transaction, report, facts, trial })

@@ -54,6 +54,8 @@ pub struct Facts {
     pub overrides: BTreeMap<PciAddress, Observed<String>>,
     /// Images and boot menus that do not hold what they should: path, and what is wrong with it.
     pub artefact_problems: Vec<(String, String)>,
+    /// Files of the configuration that were changed since: absolute path, and what became of it.
+    pub edited: Vec<(String, String)>,
     /// What could not be read, with the reason; that of the host included.
     pub unreadable: Vec<(String, String)>,
 }
@@ -76,8 +78,9 @@ impl Facts {
     }
 }
 
-/// Reads them. [`Facts::artefact_problems`] is left empty for whoever opens images, and
-/// [`Facts::vfio_groups`] for [`Facts::ask_vfio`].
+/// Reads them. [`Facts::artefact_problems`] is left empty for whoever opens images,
+/// [`Facts::edited`] for whoever knows what was written, and [`Facts::vfio_groups`] for
+/// [`Facts::ask_vfio`].
 pub fn read(root: &Sysroot, host: &Host) -> Facts {
     let functions = functions(host);
     let addresses: Vec<String> = functions.iter().map(ToString::to_string).collect();
@@ -90,6 +93,7 @@ pub fn read(root: &Sysroot, host: &Host) -> Facts {
         vfio_groups: BTreeMap::new(),
         overrides: functions.into_iter().map(|at| (at, driver_override(root, at))).collect(),
         artefact_problems: Vec::new(),
+        edited: Vec::new(),
         unreadable: Vec::new(),
     };
     facts.unreadable = root.unreadable();

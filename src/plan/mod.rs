@@ -21,6 +21,7 @@ pub use binding::{Binding, Method};
 pub use bootloader::other_default;
 pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
 pub use expectation::{Expectation, before as expectations_before};
+pub use initramfs::IMAGE_SOURCES;
 pub use intent::drift;
 pub use kernel_parameters::ParameterChange;
 pub use trial::Trial;

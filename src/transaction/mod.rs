@@ -8,6 +8,7 @@
 
 mod domain;
 mod draft;
+mod edited;
 mod engine;
 mod held;
 mod journal;
@@ -21,6 +22,7 @@ mod undo;
 
 pub use domain::{DomainChange, DomainUndo, ImageChange, VmVerb, saved};
 pub use draft::Draft;
+pub use edited::edited;
 pub use engine::{Done, Engine, Failure, Run};
 pub use held::Held;
 pub use journal::State;

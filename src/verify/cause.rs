@@ -16,7 +16,7 @@ use crate::check::{Evidence, Finding};
 use crate::config::cmdline::Parameter;
 use crate::host::pci::PciDevice;
 use crate::host::selected::{self, BIND};
-use crate::plan::Expectation;
+use crate::plan::{Expectation, IMAGE_SOURCES};
 
 /// One cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +149,18 @@ fn problems<'a>(
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
     let all = scene.facts.artefact_problems.iter();
     all.filter(move |(path, _)| of(path)).map(|(path, what)| (path.as_str(), what.as_str()))
+}
+
+/// Files that were changed since, where that explains a problem of an image or else of a menu: a
+/// sentence each, to stand after others.
+fn changed_since(scene: &Scene<'_>, of_images: bool) -> String {
+    let goes_into_images = |path: &str| {
+        let path = path.trim_start_matches('/');
+        IMAGE_SOURCES.iter().any(|source| path.starts_with(source))
+    };
+    let edited = scene.facts.edited.iter();
+    let edited = edited.filter(|(path, _)| goes_into_images(path) == of_images);
+    edited.map(|(path, what)| format!(" Since then {path} {what}.")).collect()
 }
 
 /// A unified kernel image is an image and a boot entry.

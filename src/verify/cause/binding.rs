@@ -1,6 +1,6 @@
 //! A function that should be on vfio-pci is not.
 
-use super::{AGAIN, Cause, forbidden, is_image, missing_words, problems};
+use super::{AGAIN, Cause, changed_since, forbidden, is_image, missing_words, problems};
 use super::{iommu, moved, order, parameter, script};
 use crate::check::Evidence;
 use crate::config::cmdline::Parameter;
@@ -70,8 +70,9 @@ fn lost_later(scene: &Scene<'_>, address: PciAddress, driver: Option<&str>) -> O
 fn image_problem(scene: &Scene<'_>) -> Option<Cause> {
     let (path, what) = problems(scene, is_image).next()?;
     let text = format!(
-        "The image {path} does not do what passthru set up: {}.",
-        parameter::sentence(what)
+        "The image {path} does not do what passthru set up: {}.{}",
+        parameter::sentence(what),
+        changed_since(scene, true)
     );
     let all = problems(scene, is_image).map(|(path, what)| Evidence::new(path, what));
     let said = scene.script().map(|text| Evidence::new("dev/kmsg", format!("passthru: {text}")));

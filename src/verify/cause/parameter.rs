@@ -1,6 +1,8 @@
 //! A word did not reach the kernel, or still does.
 
-use super::{AGAIN, Cause, PICK_ENTRY, is_menu, kernel_changed, problems, recovery_word};
+use super::{
+    AGAIN, Cause, PICK_ENTRY, changed_since, is_menu, kernel_changed, problems, recovery_word,
+};
 use crate::check::{Evidence, bootloader_by_hand};
 use crate::config::bls::Entry;
 use crate::config::cmdline::{Cmdline, Parameter};
@@ -117,7 +119,8 @@ fn another_entry(scene: &Scene<'_>, word: &str) -> Option<Cause> {
 /// Somebody looked at the menu and found it wrong.
 fn menu_problem(scene: &Scene<'_>) -> Option<Cause> {
     let (path, what) = problems(scene, is_menu).next()?;
-    let text = format!("The boot menu is not as passthru left it: {}.", sentence(what));
+    let since = changed_since(scene, false);
+    let text = format!("The boot menu is not as passthru left it: {}.{since}", sentence(what));
     let all = problems(scene, is_menu).map(|(path, what)| Evidence::new(path, what));
     Some(Cause::new(text, format!("{AGAIN} The file is {path}.")).and_all(all))
 }

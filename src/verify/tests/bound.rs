@@ -112,6 +112,14 @@ fn the_image_does_not_hold_what_it_should() {
         "The image /boot/initramfs-linux.img does not do what passthru set up: it has no \
          vfio-pci.ko.",
     );
+    of_display(
+        &unbound()
+            .problem("/boot/initramfs-linux.img", "it has no vfio-pci.ko")
+            .edited("/etc/mkinitcpio.conf", "was edited")
+            .edited("/etc/default/grub", "is gone"),
+        "The image /boot/initramfs-linux.img does not do what passthru set up: it has no \
+         vfio-pci.ko. Since then /etc/mkinitcpio.conf was edited.",
+    );
     // Without having opened it: the word is there, and nobody acted on it.
     of_display(
         &unbound().put("dev/kmsg", &log(&["DMAR: IOMMU enabled"])),

@@ -24,6 +24,7 @@ const SELECTED: &str =
 pub struct Lab {
     tree: Tree,
     problems: Vec<(String, String)>,
+    edited: Vec<(String, String)>,
     vfio_groups: BTreeMap<u32, Observed<VfioGroup>>,
     then: Option<Then>,
 }
@@ -33,6 +34,7 @@ impl Lab {
         Self {
             tree: host_tree(name).unwrap().unwrap(),
             problems: Vec::new(),
+            edited: Vec::new(),
             vfio_groups: BTreeMap::new(),
             then: None,
         }
@@ -83,6 +85,12 @@ impl Lab {
         self
     }
 
+    /// A file that passthru wrote was changed since.
+    pub fn edited(mut self, path: &str, what: &str) -> Self {
+        self.edited.push((path.to_owned(), what.to_owned()));
+        self
+    }
+
     /// VFIO was asked about a group.
     pub fn vfio_says(mut self, group: u32, said: Observed<VfioGroup>) -> Self {
         self.vfio_groups.insert(group, said);
@@ -119,6 +127,7 @@ impl Lab {
         let host = Host::read(&root, Probe::No);
         let mut facts = booted::read(&root, &host);
         facts.artefact_problems = self.problems.clone();
+        facts.edited = self.edited.clone();
         facts.vfio_groups = self.vfio_groups.clone();
         (host, facts)
     }

@@ -124,7 +124,14 @@ fn the_boot_menu_is_not_as_it_was_left() {
         .put("proc/sys/kernel/random/boot_id", "boot-2\n")
         .problem("/boot/initramfs-linux.img", "it lacks vfio-pci")
         .problem("/boot/loader/loader.conf", "the default is windows.conf.");
-    of_word(&broken, "The boot menu is not as passthru left it: the default is windows.conf.");
+    let text = "The boot menu is not as passthru left it: the default is windows.conf.";
+    of_word(&broken, text);
+    of_word(
+        &broken
+            .edited("/boot/loader/loader.conf", "was edited")
+            .edited("/etc/mkinitcpio.conf", "is gone"),
+        &format!("{text} Since then /boot/loader/loader.conf was edited."),
+    );
 }
 
 const GRUB: &str = "h170-mint-turing";

@@ -7,6 +7,7 @@ mod guide;
 mod kernel_update;
 mod moved;
 mod power;
+mod refused;
 mod trial;
 mod twins;
 
