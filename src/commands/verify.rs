@@ -1,5 +1,7 @@
 //! `verify`: after the reboot, does everything hold.
 
+mod by_hand;
+
 use super::session::Session;
 use super::{Answer, Global};
 use crate::document::VerifyDocument;
@@ -17,8 +19,9 @@ use crate::verify::{OnTrial, Report, Stage, Told, Verdict, evaluate, groups_to_a
 ///
 /// Everything is read anew: what the kernel was started with, who has the card, whether its
 /// groups are viable. As root it asks VFIO about the groups, for which it opens them for a
-/// moment; without root it goes by sysfs. Exit code 0: all of it holds; 1: something does not, or the machine was
-/// not rebooted yet.
+/// moment; without root it goes by sysfs. On a machine that was set up by hand, what is configured
+/// there is judged. Exit code 0: all of it holds; 1: something does not, or the machine was not
+/// rebooted yet.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What passthru-verify.service runs: if this is a trial boot, write down what came of it, so
@@ -30,7 +33,7 @@ pub struct Args {
 /// Judges the last transaction.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
+/// There is none and no card is set up by hand, or it cannot be read.
 pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let root = global.open_root()?;
     if root.tree().is_some() {
@@ -41,8 +44,8 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     })?;
     let all = Store::new(&disk).begun()?;
     let Some(last) = to_verify(&all) else {
-        return Err(Error::new("there is no transaction to verify")
-            .hint("`passthru apply` carries out a plan; `passthru check` says how things stand."));
+        let document = by_hand::judge(&root)?;
+        return answer(&document, global, ui);
     };
     if all.iter().any(|transaction| transaction.journal.state() == State::Unfinished) {
         ui.status("A later transaction is unfinished: `passthru recover` takes it back.");
@@ -57,14 +60,18 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         return Ok(Answer::Yes);
     }
     let judged = look.judge(last, &all, &root, &host)?;
-    let document = judged.document();
-    if global.json {
-        ui.json(&document)?;
-    } else {
-        ui.answer(&crate::ui::verify::render(&document, ui.page()))?;
-    }
+    let said = answer(&judged.document(), global, ui)?;
     if args.after_boot {
         after_boot(&judged, global, ui)?;
+    }
+    Ok(said)
+}
+
+fn answer(document: &VerifyDocument, global: &Global, ui: &Ui) -> Result<Answer, Error> {
+    if global.json {
+        ui.json(document)?;
+    } else {
+        ui.answer(&crate::ui::verify::render(document, ui.page()))?;
     }
     Ok(if document.verdict == Verdict::Met { Answer::Yes } else { Answer::No })
 }
@@ -85,7 +92,7 @@ impl Judged<'_> {
     /// As the document has it.
     pub fn document(&self) -> VerifyDocument {
         let id = self.transaction.record.id;
-        VerifyDocument::of(id, &self.report, &self.facts, self.trial.as_ref())
+        VerifyDocument::of(Some(id), &self.report, &self.facts, self.trial.as_ref())
     }
 
     /// Writes down what came of this boot.

@@ -14,8 +14,8 @@ use crate::verify::{OnTrial, Outcome, Reboot, Report, Stage, Verdict};
 pub struct VerifyDocument {
     /// Name and version of this form.
     schema: Schema,
-    /// Number of the transaction.
-    pub transaction: u32,
+    /// Number of the transaction; `null` for what was set up without passthru.
+    pub transaction: Option<u32>,
     /// `met` only where every expectation is, and it is sure that the machine was rebooted.
     pub verdict: Verdict,
     /// The kernel's id of this boot.
@@ -89,7 +89,12 @@ pub struct Expected {
 
 impl VerifyDocument {
     /// Builds the answer.
-    pub fn of(transaction: u32, report: &Report, facts: &Facts, trial: Option<&OnTrial>) -> Self {
+    pub fn of(
+        transaction: Option<u32>,
+        report: &Report,
+        facts: &Facts,
+        trial: Option<&OnTrial>,
+    ) -> Self {
         let remark = match report.reboot() {
             Reboot::Done | Reboot::NotYet => None,
             Reboot::Unknown(reason) => Some(format!(
@@ -167,7 +172,7 @@ mod tests {
         let facts = booted::read(&root, &host);
         let expected = [Expectation::IommuOn, Expectation::Parameter("quiet=yes".to_owned())];
         let report = evaluate(&expected, &Then::default(), &host, &facts, None).unwrap();
-        let document = VerifyDocument::of(7, &report, &facts, None);
+        let document = VerifyDocument::of(Some(7), &report, &facts, None);
         let json = serde_json::to_value(&document).unwrap();
         assert_eq!(json["schema"], serde_json::json!({"name": "verify", "version": 1}));
         assert_eq!((&json["transaction"], &json["verdict"]), (&7.into(), &"unmet".into()));
@@ -224,7 +229,7 @@ mod tests {
         let facts = booted::read(&root, &host);
         let then = Then { elsewhere: true, ..Then::default() };
         let report = evaluate(&[Expectation::IommuOn], &then, &host, &facts, None).unwrap();
-        let remarks = VerifyDocument::of(7, &report, &facts, None).remarks;
+        let remarks = VerifyDocument::of(Some(7), &report, &facts, None).remarks;
         assert!(remarks.iter().any(|one| one.contains("iommufd alone")), "{remarks:?}");
     }
 }

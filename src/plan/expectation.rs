@@ -10,7 +10,7 @@ use crate::check::Case;
 use crate::config::cmdline::Parameter;
 use crate::host::gpu::Role;
 use crate::host::pci::{PciAddress, PciDevice};
-use crate::host::selected::{self, BIND};
+use crate::host::selected::{self, BIND, IDS};
 
 /// One fact that must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,28 @@ pub fn all(case: &Case<'_>, binding: &Binding) -> Vec<Expectation> {
     expected.extend(kept(case));
     expected.push(Expectation::NothingElseTaken);
     expected
+}
+
+/// What a boot owes a machine whose configuration selects this card for vfio-pci by its ids, and
+/// the file that does; `None` where none selects all of it. The parameters are those of the IOMMU
+/// and of vfio-pci that are configured.
+pub fn of_setup(case: &Case<'_>) -> Option<(Vec<Expectation>, String)> {
+    let ids = selected::configured_ids(case.host, &case.configured)?;
+    if !case.functions().iter().all(|function| ids.takes(function)) {
+        return None;
+    }
+    let binding = Binding::choose(case)?;
+    let concerns = |word: &&str| {
+        let parameter = Parameter::parse(word);
+        ["intel_iommu", "amd_iommu", "iommu", "iommu.passthrough", IDS]
+            .iter()
+            .any(|key| parameter.is(key))
+    };
+    let words = case.configured.words().filter(concerns);
+    let mut expected: Vec<_> = words.map(|word| Expectation::Parameter(word.to_owned())).collect();
+    let rest = all(case, &binding).into_iter();
+    expected.extend(rest.filter(|one| !matches!(one, Expectation::Parameter(_))));
+    Some((expected, format!("in /{}", ids.path)))
 }
 
 /// What holds again once the plan for this case is undone and the machine rebooted: the words it

@@ -20,7 +20,9 @@ pub use allowed::{may_change, may_make};
 pub use binding::{Binding, Method};
 pub use bootloader::other_default;
 pub use change::{ChangeKind, Command, FileChange, FileState, Stage};
-pub use expectation::{Expectation, before as expectations_before};
+pub use expectation::{
+    Expectation, before as expectations_before, of_setup as expectations_of_setup,
+};
 pub use initramfs::IMAGE_SOURCES;
 pub use intent::drift;
 pub use kernel_parameters::ParameterChange;

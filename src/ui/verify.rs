@@ -11,7 +11,10 @@ const ORDER: [Verdict; 4] = [Verdict::Unmet, Verdict::Unknown, Verdict::Pending,
 
 /// The whole text.
 pub fn render(document: &VerifyDocument, page: &Page) -> String {
-    let title = format!("Transaction {}", document.transaction);
+    let title = match document.transaction {
+        Some(id) => format!("Transaction {id}"),
+        None => "Set up by hand".to_owned(),
+    };
     let mut out = format!("{}\n", Tone::Heading.paint(&title));
     let (word, tone) = label(document.verdict);
     let _ = writeln!(out, "{}: {}", tone.paint(word), sentence(document.verdict));
@@ -102,7 +105,7 @@ mod tests {
         let expected: Vec<Expectation> =
             expected.iter().map(|id| Expectation::from_id(id).unwrap()).collect();
         let report = evaluate(&expected, then, &host, &facts, None).unwrap();
-        let document = VerifyDocument::of(3, &report, &facts, None);
+        let document = VerifyDocument::of(Some(3), &report, &facts, None);
         let shown = render(&document, &Page { width: 90, lines: false, verbose });
         anstream::adapter::strip_str(&shown).to_string()
     }

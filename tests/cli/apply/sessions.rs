@@ -296,3 +296,68 @@ fn a_trial_after_a_trial_is_taken_back_to_the_first() {
     done(&machine, &["undo", "--yes"]);
     assert_eq!(differing(&before, &machine.everything()), [""; 0]);
 }
+
+/// Where there is no transaction, what the user configured is judged.
+#[test]
+fn a_setup_by_hand_is_verified() {
+    let machine = Machine::new("qemu-sdboot-intel-bound")
+        .write("dev/vfio/8", "")
+        .write("proc/sys/kernel/random/boot_id", "boot\n");
+    let met = machine.run(&["--json", "verify"]);
+    let document = met.json();
+    assert_eq!((met.code, &document["verdict"]), (0, &"met".into()), "{document:#}");
+    assert_eq!(document["transaction"], serde_json::Value::Null);
+    let remark = "passthru changed nothing here: this is the setup that was found on the machine, \
+                  in /etc/modprobe.d/vfio.conf.";
+    assert_eq!(document["remarks"], serde_json::json!([remark]));
+    let ids = document["expectations"].as_array().expect("expectations").iter();
+    let ids: Vec<_> = ids.filter_map(|one| one["id"].as_str()).collect();
+    let expected = [
+        "iommu:on",
+        "identity:0000:01:00.0=1234:1111:1af4:1100",
+        "identity:0000:01:00.1=8086:2668:1af4:1100",
+        "vfio:0000:01:00.0",
+        "vfio:0000:01:00.1",
+        "group:8",
+        "driver:0000:00:02.0=virtio-pci",
+        "vfio:nothing-else",
+    ];
+    assert_eq!(ids, expected);
+
+    let driver = "sys/devices/pci0000:00/0000:00:03.0/0000:01:00.0/driver";
+    let other = "../../../../bus/pci/drivers/bochs-drm";
+    let taken = machine.remove(driver).link(driver, other);
+    let unmet = taken.run(&["verify"]);
+    assert_eq!(unmet.code, 1, "{}", unmet.stdout);
+    let head = "Set up by hand\nunmet: not everything that was expected holds.\n";
+    assert!(unmet.stdout.starts_with(head), "{}", unmet.stdout);
+    let line = "\nunmet   0000:01:00.0 is on vfio-pci.\n";
+    assert!(unmet.stdout.contains(line), "{}", unmet.stdout);
+
+    let ids = "vfio-pci.ids=10de:2184,10de:1aeb,10de:1aec,10de:1aed";
+    let waits = Machine::new("h170-mint-turing").replace(
+        "etc/default/grub",
+        "iommu=pt",
+        &format!("iommu=pt {ids}"),
+    );
+    let waits = waits.run(&["--json", "verify"]).json();
+    let first = &waits["expectations"].as_array().expect("expectations")[..3];
+    let words: Vec<_> = first.iter().map(|one| (&one["id"], &one["verdict"])).collect();
+    let parameter = |word: &str| serde_json::Value::from(format!("parameter:{word}"));
+    let (on, pt, ids) = (parameter("intel_iommu=on"), parameter("iommu=pt"), parameter(ids));
+    let (met, unmet) = ("met".into(), "unmet".into());
+    assert_eq!(words, [(&on, &met), (&pt, &met), (&ids, &unmet)], "{waits:#}");
+
+    let none = Machine::new("z490-arch").run(&["verify"]);
+    assert_eq!(
+        (none.code, none.stderr.as_str()),
+        (
+            2,
+            "Error: there is no transaction to verify\nHint: `passthru apply` carries out a plan; \
+             `passthru check` says how things stand.\n"
+        )
+    );
+    let many = Machine::new("server-8xa100-ubuntu").run(&["verify"]);
+    assert_eq!(many.code, 2);
+    assert!(many.stderr.contains("several cards are selected for vfio-pci: "), "{}", many.stderr);
+}

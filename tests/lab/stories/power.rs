@@ -40,7 +40,7 @@ fn is_cut_twenty_times() {
         std::thread::sleep(after);
         host.power_cut();
         let _ = apply.wait();
-        let log = host.read("passthru log | tail -n 1; ls /var/lib/passthru | wc -l");
+        let log = host.read("passthru log | tail -n 1");
         say(&format!("  cut {} after {:.1} s: {}", number + 1, after.as_secs_f64(), log.trim()));
         let tried = host.cmdline().contains("passthru.bind=");
         // Where the cut came too late, the entry on trial was selected and this is its boot.
