@@ -4,18 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The image has no libraries but those of busybox and kmod, and users get a static program too.
+/// As users get it: optimized, which an emulated processor needs too, and linked statically, since
+/// the image has no libraries but those of busybox and kmod.
 pub fn static_program() -> PathBuf {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("static");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--bin", "passthru", "--target", TARGET, "--target-dir"]);
-    cargo.arg(&dir).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--quiet", "--release", "--bin", "passthru", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(&dir).current_dir(env!("CARGO_MANIFEST_DIR"));
     // Cargo prefers the encoded form, which a surrounding cargo may have set.
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
-    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
+    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
     run(&mut cargo);
-    dir.join(TARGET).join("debug/passthru")
+    dir.join(TARGET).join("release/passthru")
 }
 
 /// Copies a file, making its directories.
