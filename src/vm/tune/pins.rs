@@ -88,7 +88,7 @@ pub fn remarks(choice: &Choice, cores: &Cores<'_>, card: Option<u32>) -> Vec<Str
     }
     if choice.caches > 1 {
         let most = instead(cores.most_on_one_cache(count), "stays on one");
-        remarks.push(format!("The cores are on {} last-level caches, and data that goes from one to another goes by way of memory.{most}", choice.caches));
+        remarks.push(format!("The cores are on {} last-level caches, and data takes several times as long from one to another as on one.{most}", choice.caches));
     }
     if let Some(node) = choice.node.filter(|_| card.is_none()) {
         remarks.push(format!("The machine has no card that tells its NUMA node, so node {node} was chosen for its cores alone. After `passthru vm attach`, tune it again."));

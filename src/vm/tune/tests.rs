@@ -128,7 +128,10 @@ fn a_guest_stays_on_one_of_two_caches() {
         "[8, 24][9, 25][10, 26][11, 27][12, 28][13, 29][14, 30][15, 31] host 0-7,16-23"
     );
     assert_eq!(brief(&ccds, 17), "[16, 18]");
-    assert_eq!(remarked(&ccds, 18), "");
+    assert_eq!(
+        remarked(&ccds, 18),
+        "The cores are on 2 last-level caches, and data takes several times as long from one to another as on one. `--cpus 16` stays on one."
+    );
     assert_eq!(brief(&ccds, 30).matches(", ").count(), 15, "the host keeps its first core alone");
     assert_eq!(brief(&ccds, 32), "[30]");
     assert_eq!(brief(&ccds, u32::MAX), "[30]");
@@ -143,7 +146,10 @@ fn isolated_cores_are_the_guests_and_never_the_hosts() {
     let ccds = two_ccds([32, 32], "sys/devices/system/cpu/isolated = 4-7,20-23");
     assert_eq!(brief(&ccds, 8), "[4, 20][5, 21][6, 22][7, 23] host 0-3,16-19");
     assert_eq!(brief(&ccds, 4), "[4, 20][5, 21] host 0-3,16-19");
-    assert_eq!(remarked(&ccds, 10), "");
+    assert_eq!(
+        remarked(&ccds, 10),
+        "The processors that are isolated (isolcpus=) are too few for the guest, or not where it belongs."
+    );
     let all = two_ccds([32, 32], "sys/devices/system/cpu/isolated = 1-15,17-31");
     assert_eq!(
         brief(&all, 16),

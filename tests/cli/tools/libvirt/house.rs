@@ -72,7 +72,7 @@ impl House {
     /// Makes the namespace of this process the house.
     pub fn make(work: &Path) -> Self {
         let _ = output(Command::new("bash").args(["-c", MAKE]));
-        let machine = Machine::new("z490-arch");
+        let machine = with_cores(Machine::new("z490-arch"));
         let house = Self { daemon: start(work), machine, work: work.to_owned() };
         println!("{}", house.virsh(&["version"]).lines().last().unwrap_or_default());
         house
@@ -157,6 +157,25 @@ impl House {
         let path = self.file("validate.xml", xml);
         let _ = output(Command::new("virt-xml-validate").args([&path, "domain"]));
     }
+}
+
+/// The 10 cores of its processor on one cache, numbered as the kernel does for Intel, and 4 GiB of
+/// huge pages.
+fn with_cores(machine: Machine) -> Machine {
+    let pages = "sys/kernel/mm/hugepages/hugepages-2048kB";
+    let machine = machine
+        .write("sys/devices/system/cpu/online", "0-19\n")
+        .write(&format!("{pages}/nr_hugepages"), "2048\n")
+        .write(&format!("{pages}/free_hugepages"), "2048\n");
+    (0..20).fold(machine, |machine, cpu| {
+        let dir = format!("sys/devices/system/cpu/cpu{cpu}");
+        let siblings = format!("{},{}\n", cpu % 10, cpu % 10 + 10);
+        machine
+            .write(&format!("{dir}/topology/thread_siblings_list"), siblings)
+            .write(&format!("{dir}/cache/index3/shared_cpu_list"), "0-19\n")
+            .write(&format!("{dir}/cache/index3/size"), "20480K\n")
+            .link(&format!("{dir}/node0"), "../../node/node0")
+    })
 }
 
 impl Drop for House {
