@@ -22,9 +22,9 @@ use self::pins::{Pin, Pinned};
 use super::domain::{Domain, NoDomain};
 use super::note;
 use crate::config::xml::{Edits, Written};
+use crate::host::Observed;
 use crate::host::cpu::CpuVendor;
 use crate::host::resources::{Resources, listed};
-use crate::sys::Observed;
 
 /// As many iothreads are pinned; nobody has more disks.
 const IOTHREADS: u32 = 256;

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::host::Observed;
 use crate::host::resources::{Processor, Resources};
 
 /// The host keeps at least so many logical processors that its scheduler uses.
@@ -119,7 +120,6 @@ impl<'a> Cores<'a> {
     /// # Errors
     /// They could not be read.
     pub fn of(resources: &'a Resources, card: Option<u32>) -> Result<Self, Refused> {
-        use crate::sys::Observed;
         let processors = match &resources.processors {
             Observed::Present(all) if !all.is_empty() => all,
             Observed::Unreadable(reason) => return Err(Refused::Unknown(reason.clone())),
