@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use noted::Tuned;
 pub use off::off;
 
-use self::cores::{Choice, Cores};
+use self::cores::Cores;
 use self::off::PINS;
 use self::parts::put;
 use self::pins::{Pin, Pinned};
@@ -131,7 +131,7 @@ fn vcpus(domain: &Domain<'_>) -> Result<u32, Refused> {
 }
 
 /// What somebody arranged, which is not for this to change.
-fn by_hand(domain: &Domain<'_>, choice: &Choice) -> Result<(), Refused> {
+fn by_hand(domain: &Domain<'_>, count: u32, nodes: bool) -> Result<(), Refused> {
     let has = |path: &[&str]| domain.root.at(path).is_some();
     if PINS.iter().any(|pin| has(&["cputune", pin])) {
         return Err(Refused::ByHand("pins (<cputune>)"));
@@ -140,10 +140,10 @@ fn by_hand(domain: &Domain<'_>, choice: &Choice) -> Result<(), Refused> {
     if vcpu("cpuset").is_some() || vcpu("placement") == Some("auto") {
         return Err(Refused::ByHand("a choice of processors (<vcpu>)"));
     }
-    if vcpu("current").is_some_and(|current| Some(current) != domain.root.text_at(&["vcpu"])) {
+    if vcpu("current").is_some_and(|current| current != count.to_string()) {
         return Err(Refused::Hotplug);
     }
-    if choice.node.is_some() && has(&["numatune", "memory"]) {
+    if nodes && has(&["numatune", "memory"]) {
         return Err(Refused::ByHand("a choice of memory (<numatune>)"));
     }
     Ok(())
@@ -157,8 +157,8 @@ fn fresh(
     let Target { resources, card, vendor } = *target;
     let vcpu = domain.root.child("vcpu").ok_or(Refused::NoCount)?;
     let cores = Cores::of(resources, card)?;
+    by_hand(domain, count, cores.several_nodes())?;
     let choice = cores.choose(count)?;
-    by_hand(domain, &choice)?;
     let memory = domain.memory().ok_or(Refused::NoMemory)?;
     let mut remarks = pins::remarks(&choice, &cores, card);
     let node = choice.node.filter(|node| holds(*node, memory, resources, &mut remarks));
