@@ -120,6 +120,16 @@ fn kinds_are_not_mixed_where_performance_cores_are_few() {
 }
 
 #[test]
+fn kinds_are_told_apart_without_a_second_thread() {
+    let small = "sys/devices/cpu_atom/cpus = 1-4\nsys/devices/cpu_lowpower/cpus = 8-9";
+    let single: Vec<[u32; 1]> = (0..10).map(|cpu| [cpu]).collect();
+    let cores = single.iter().map(|cpu| (cpu.as_slice(), "0-9", 12, 0));
+    let hybrid = laid(&cores.collect::<Vec<_>>(), small);
+    assert_eq!(brief(&hybrid, 3), "[5][6][7] host 0-4,8-9");
+    assert_eq!(brief(&hybrid, 4), "[1][2][3][4] host 0,5-9");
+}
+
+#[test]
 fn a_guest_stays_on_one_of_two_caches() {
     let ccds = two_ccds([32, 32], "");
     assert_eq!(brief(&ccds, 4), "[8, 24][9, 25] host 10-15,26-31");
