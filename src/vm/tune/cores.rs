@@ -208,7 +208,7 @@ impl<'a> Cores<'a> {
     }
 
     /// The best of all choices: performance cores before others, then isolated ones, then few
-    /// caches, then large ones, then those that the first core is not on.
+    /// caches, then those that the first core is not on.
     fn best(&self, wanted: usize, performance: bool) -> Option<Choice> {
         let (first, rest) = self.all.split_first()?;
         let kind = |core: &Core| (core.node, core.efficient, core.threads.len());
@@ -233,7 +233,6 @@ impl<'a> Cores<'a> {
                 Reverse(choice.threads()),
                 !cores.iter().all(|core| core.isolated),
                 choice.caches,
-                Reverse(cores.iter().map(|core| core.cache_size).min()),
                 cores.iter().any(|core| core.cache == first.cache),
                 cores.first().map(|core| core.threads.clone()),
             )

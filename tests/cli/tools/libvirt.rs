@@ -85,6 +85,7 @@ fn inside(work: &Path) {
     bad::another_root(&house);
     bad::a_file_of_somebody_elses(&house);
     bad::libvirt_dies(&mut house);
+    tuning::beside_the_card(&house);
     drop(house);
     std::fs::write(work.join(DONE), "").expect("written");
 }

@@ -125,6 +125,18 @@ impl House {
         output.stderr
     }
 
+    /// Has the kernel say from now on that the machine has two NUMA nodes, with the card on the
+    /// second, which has the upper half of the cores.
+    pub fn into_nodes(&self) {
+        let script = "set -e; cd $0/sys; echo 0-1 >devices/system/node/online; \
+            for cpu in 5 6 7 8 9 15 16 17 18 19; do cd devices/system/cpu/cpu$cpu; rm node0; \
+            ln -s ../../node/node1 node1; cd ../../../..; done; \
+            echo 1 >bus/pci/devices/0000:07:00.0/numa_node";
+        let nodes = self.machine.at("sys/devices/system/node");
+        std::fs::create_dir_all(nodes).expect("a directory");
+        let _ = output(Command::new("bash").args(["-c", script]).arg(self.machine.root()));
+    }
+
     /// virsh, which must succeed.
     pub fn virsh(&self, args: &[&str]) -> String {
         let mut command = Command::new("/usr/bin/virsh");

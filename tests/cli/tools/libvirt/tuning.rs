@@ -76,6 +76,30 @@ pub fn there_and_back(house: &House) {
     house.does(&["undo", "--yes"]);
 }
 
+/// On a machine of two nodes: pinned beside the card, with memory from there.
+pub fn beside_the_card(house: &House) {
+    house.into_nodes();
+    house.does(&create("near", &[]));
+    house.does(&["vm", "attach", "near", "07:00.0", "--yes"]);
+    let with_card = house.xml("near");
+    house.does(&["vm", "tune", "near", "--cpus", "4", "--yes"]);
+    let tuned = house.xml("near");
+    house.validates(&tuned);
+    for part in [
+        "    <vcpupin vcpu='0' cpuset='5'/>\n    <vcpupin vcpu='1' cpuset='15'/>\n    <vcpupin vcpu='2' cpuset='6'/>\n    <vcpupin vcpu='3' cpuset='16'/>\n",
+        "  <numatune>\n    <memory mode='strict' nodeset='1'/>\n  </numatune>\n",
+    ] {
+        assert!(tuned.contains(part), "{part} is not in {tuned}");
+    }
+    let said = house.refuses(&["vm", "tune", "near", "--cpus", "12", "--yes"]);
+    assert!(said.contains("on NUMA node 1 beside the host"), "{said}");
+    house.does(&["vm", "tune", "near", "--off", "--yes"]);
+    assert_eq!(house.xml("near"), with_card);
+    for _ in 0..4 {
+        house.does(&["undo", "--yes"]);
+    }
+}
+
 /// What does not fit, and what somebody else arranged.
 fn refused(house: &House, bare: &str) {
     let says = |args: &[&str], parts: &[&str]| {
