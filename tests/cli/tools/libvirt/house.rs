@@ -127,7 +127,7 @@ impl House {
 
     /// Has the kernel say from now on that the machine has two NUMA nodes, with the card on the
     /// second, which has the upper half of the cores.
-    pub fn into_nodes(&self) {
+    pub fn split_into_nodes(&self) {
         let script = "set -e; cd $0/sys; echo 0-1 >devices/system/node/online; \
             for cpu in 5 6 7 8 9 15 16 17 18 19; do cd devices/system/cpu/cpu$cpu; rm node0; \
             ln -s ../../node/node1 node1; cd ../../../..; done; \

@@ -78,7 +78,7 @@ pub fn there_and_back(house: &House) {
 
 /// On a machine of two nodes: pinned beside the card, with memory from there.
 pub fn beside_the_card(house: &House) {
-    house.into_nodes();
+    house.split_into_nodes();
     house.does(&create("near", &[]));
     house.does(&["vm", "attach", "near", "07:00.0", "--yes"]);
     let with_card = house.xml("near");
