@@ -10,6 +10,7 @@ use crate::host::pci::PciAddress;
 use crate::transaction::{TransactionId, VmVerb};
 use crate::vm::domain::Domain;
 use crate::vm::note::{Attached, Note};
+use crate::vm::tune::Tuning;
 
 /// A change of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +30,8 @@ pub struct VmDocument {
     pub change: Diff,
     /// The disk image that is made.
     pub image: Option<String>,
+    /// What the domain is tuned to; `null` where it is not about that.
+    pub tuning: Option<Tuning>,
     /// What should be known about it.
     pub remarks: Vec<String>,
     /// Its number; `null` where nothing was done.
@@ -55,6 +58,8 @@ pub struct VmParts<'a> {
     pub after: &'a str,
     /// The image that is made.
     pub image: Option<&'a str>,
+    /// What the domain is tuned to.
+    pub tuning: Option<&'a Tuning>,
     /// What should be known.
     pub remarks: &'a [String],
     /// What to do next.
@@ -74,6 +79,7 @@ impl VmDocument {
             gpu: parts.gpu,
             change: Diff::between(&path, before, Some(parts.after.as_bytes())),
             image: parts.image.map(str::to_owned),
+            tuning: parts.tuning.cloned(),
             remarks: parts.remarks.to_vec(),
             transaction: None,
             reason: None,
@@ -102,6 +108,8 @@ pub struct VmShowDocument {
     pub spec: Option<String>,
     /// Cards that passthru attached.
     pub cards: Vec<VmCard>,
+    /// Where passthru pinned it, if it did.
+    pub tuned: Option<VmTuned>,
     /// Functions of the host that it takes besides.
     pub other_hostdevs: Vec<PciAddress>,
 }
@@ -120,6 +128,16 @@ pub struct VmCard {
     pub port: u32,
     /// How the host's card is another one, if it is.
     pub differs: Option<String>,
+}
+
+/// Where a domain is pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct VmTuned {
+    /// Processors of the host, that of the first virtual processor first.
+    pub cpus: Vec<u32>,
+    /// Processors of the emulator and the iothreads.
+    pub host: Vec<u32>,
 }
 
 impl VmShowDocument {
@@ -149,6 +167,10 @@ impl VmShowDocument {
             unfit: domain.fit().err().map(|unfit| unfit.to_string()),
             spec: note.spec.clone(),
             cards: note.attached.iter().map(card).collect(),
+            tuned: note
+                .tuned
+                .as_ref()
+                .map(|tuned| VmTuned { cpus: tuned.cpus.clone(), host: tuned.host.clone() }),
             other_hostdevs: domain.sources().filter(|address| !own(address)).collect(),
         }
     }

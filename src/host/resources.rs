@@ -8,6 +8,9 @@ use crate::sys::{Observed, Sysroot};
 
 const MEMINFO: &str = "proc/meminfo";
 const CPUS: &str = "sys/devices/system/cpu";
+const NODES: &str = "sys/devices/system/node";
+/// The PMUs of the smaller cores of a hybrid processor (Linux, arch/x86/events/intel/core.c).
+const EFFICIENT: [&str; 2] = ["cpu_atom", "cpu_lowpower"];
 /// Descriptors of firmware images (QEMU, docs/interop/firmware.json). An image of the
 /// administrator comes before one of the distribution, and hides one of the same name.
 const FIRMWARE: [&str; 2] = ["etc/qemu/firmware", "usr/share/qemu/firmware"];
@@ -21,6 +24,8 @@ pub struct Processor {
     pub siblings: Vec<u32>,
     /// Numbers of those that share its last-level cache, itself included, in order.
     pub cache: Vec<u32>,
+    /// Size of that cache in KiB.
+    pub cache_size: Option<u64>,
     /// NUMA node.
     pub node: Option<u32>,
     /// An efficiency core of a hybrid processor.
@@ -32,8 +37,21 @@ pub struct Processor {
 pub struct HugePages {
     /// Size of a page in KiB.
     pub kibibytes: u64,
-    /// Pages that are not in use.
+    /// Pages that are reserved.
+    pub all: u64,
+    /// Those of them that are not in use.
     pub free: u64,
+}
+
+/// The memory of one NUMA node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryNode {
+    /// Its number.
+    pub number: u32,
+    /// Memory in bytes.
+    pub memory: Observed<u64>,
+    /// Huge pages in it, a size each.
+    pub huge_pages: Vec<HugePages>,
 }
 
 /// What a firmware image for guests can do.
@@ -58,6 +76,8 @@ pub struct Resources {
     pub isolated: Vec<u32>,
     /// Huge pages, a size each.
     pub huge_pages: Vec<HugePages>,
+    /// NUMA nodes, in order.
+    pub nodes: Vec<MemoryNode>,
     /// UEFI images for Q35 machines.
     pub firmware: Observed<Vec<GuestFirmware>>,
 }
@@ -75,8 +95,11 @@ impl Resources {
             Observed::Unreadable(reason) => Observed::Unreadable(reason.clone()),
         };
         let list = |name: &str| root.line(&format!("{CPUS}/{name}"));
-        let efficient = root.line("sys/devices/cpu_atom/cpus").into_present().unwrap_or_default();
-        let efficient = numbers(&efficient);
+        let efficient = EFFICIENT.iter().flat_map(|pmu| {
+            let cpus = root.line(&format!("sys/devices/{pmu}/cpus"));
+            numbers(&cpus.into_present().unwrap_or_default())
+        });
+        let efficient: Vec<u32> = efficient.collect();
         let processors = list("online").map(|online| {
             numbers(&online).into_iter().map(|cpu| processor(root, cpu, &efficient)).collect()
         });
@@ -85,7 +108,8 @@ impl Resources {
             memory: field("MemTotal:"),
             processors,
             isolated: numbers(&list("isolated").into_present().unwrap_or_default()),
-            huge_pages: huge_pages(root),
+            huge_pages: huge_pages(root, "sys/kernel/mm/hugepages"),
+            nodes: nodes(root),
             firmware: firmware(root),
         }
     }
@@ -111,6 +135,16 @@ pub fn numbers(text: &str) -> Vec<u32> {
     parts.flatten().collect()
 }
 
+/// The same, written as the kernel does. They are in order.
+pub fn listed(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+    let runs = runs.map(|run| match run {
+        [first, .., last] => format!("{first}-{last}"),
+        run => run.iter().map(ToString::to_string).collect(),
+    });
+    runs.collect::<Vec<_>>().join(",")
+}
+
 fn processor(root: &Sysroot, number: u32, efficient: &[u32]) -> Processor {
     let at = |name: &str| root.line(&format!("{CPUS}/cpu{number}/{name}")).into_present();
     let listed = |name: &str| {
@@ -119,26 +153,52 @@ fn processor(root: &Sysroot, number: u32, efficient: &[u32]) -> Processor {
     };
     let dir = root.list(&format!("{CPUS}/cpu{number}")).into_present().unwrap_or_default();
     let node = dir.iter().find_map(|name| name.strip_prefix("node")?.parse().ok());
-    let cache = ["3", "2"].into_iter().map(|index| format!("cache/index{index}/shared_cpu_list"));
-    let cache = cache.into_iter().find(|path| at(path).is_some());
+    let last = ["cache/index3", "cache/index2"]
+        .into_iter()
+        .find(|cache| at(&format!("{cache}/shared_cpu_list")).is_some());
+    let size = last.and_then(|cache| at(&format!("{cache}/size")));
     Processor {
         number,
         siblings: listed("topology/thread_siblings_list"),
-        cache: cache.map_or_else(|| vec![number], |path| listed(&path)),
+        cache: last.map_or_else(|| vec![number], |at| listed(&format!("{at}/shared_cpu_list"))),
+        cache_size: size.and_then(|size| size.trim().strip_suffix('K')?.parse().ok()),
         node,
         efficient: efficient.contains(&number),
     }
 }
 
-fn huge_pages(root: &Sysroot) -> Vec<HugePages> {
-    const DIR: &str = "sys/kernel/mm/hugepages";
-    let names = root.list(DIR).into_present().unwrap_or_default();
+fn huge_pages(root: &Sysroot, dir: &str) -> Vec<HugePages> {
+    let names = root.list(dir).into_present().unwrap_or_default();
     let found = names.iter().filter_map(|name| {
         let kibibytes = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let free = root.line(&format!("{DIR}/{name}/free_hugepages")).into_present()?;
-        Some(HugePages { kibibytes, free: free.trim().parse().ok()? })
+        let pages = |of: &str| {
+            let count = root.line(&format!("{dir}/{name}/{of}_hugepages")).into_present()?;
+            count.trim().parse::<u64>().ok()
+        };
+        let free = pages("free")?;
+        Some(HugePages { kibibytes, all: pages("nr").unwrap_or(free), free })
     });
     found.collect()
+}
+
+fn nodes(root: &Sysroot) -> Vec<MemoryNode> {
+    let names = root.list(NODES).into_present().unwrap_or_default();
+    let found = names.iter().filter_map(|name| {
+        let number = name.strip_prefix("node")?.parse().ok()?;
+        let memory = root.text(&format!("{NODES}/{name}/meminfo")).and_then(|text| {
+            let total = text.lines().find_map(|line| line.split_once("MemTotal:"));
+            let total = total.and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+            match total {
+                Some(kibibytes) => Observed::Present(u64::saturating_mul(kibibytes, 1 << 10)),
+                _ => Observed::Unreadable("it has no line MemTotal:".to_owned()),
+            }
+        });
+        let huge_pages = huge_pages(root, &format!("{NODES}/{name}/hugepages"));
+        Some(MemoryNode { number, memory, huge_pages })
+    });
+    let mut found: Vec<MemoryNode> = found.collect();
+    found.sort_by_key(|node| node.number);
+    found
 }
 
 fn firmware(root: &Sysroot) -> Observed<Vec<GuestFirmware>> {
@@ -191,6 +251,8 @@ mod tests {
         assert_eq!(numbers("0-2,5,7-8\n"), [0, 1, 2, 5, 7, 8]);
         assert_eq!(numbers(""), [0; 0]);
         assert_eq!(numbers("x,3-1,4"), [4]);
+        assert_eq!(listed(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
+        assert_eq!(listed(&[]), "");
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum VmVerb {
     Attach,
     /// A card comes out.
     Detach,
+    /// It is pinned to cores of the host, or no more.
+    Tune,
 }
 
 impl VmVerb {
@@ -51,6 +53,7 @@ impl VmVerb {
             Self::Create => "create",
             Self::Attach => "attach",
             Self::Detach => "detach",
+            Self::Tune => "tune",
         }
     }
 }

@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use super::style::{Page, Tone};
 use super::{check, diff};
 use crate::document::{VmCheckDocument, VmDocument, VmShowDocument};
+use crate::host::resources::listed;
+use crate::vm::tune::Tuning;
+use crate::vm::tune::pins::{Pin, Pinned};
 
 /// What will be done to a domain.
 pub fn change(document: &VmDocument, page: &Page) -> String {
@@ -14,12 +17,38 @@ pub fn change(document: &VmDocument, page: &Page) -> String {
     if let Some(image) = &document.image {
         let _ = writeln!(out, "  {image} (new, sparse)");
     }
+    if let Some(tuning) = &document.tuning {
+        out.push_str(&pins(tuning, page));
+    }
     for remark in &document.remarks {
         let _ = write!(
             out,
             "\n{}",
             page.wrap(&format!("{} {remark}", Tone::Caution.paint("Note:")), 0)
         );
+    }
+    out
+}
+
+/// Every pin, and why.
+fn pins(tuning: &Tuning, page: &Page) -> String {
+    let what = |pin: &Pin| match pin.what {
+        Pinned::Vcpu(number) => format!("vcpu {number}"),
+        Pinned::Emulator => "emulator".to_owned(),
+        Pinned::Iothread(number) => format!("iothread {number}"),
+    };
+    let mut out = format!("\n{}\n", Tone::Heading.paint("Pins"));
+    for pin in &tuning.pins {
+        let line = format!("{} on {}: {}", what(pin), listed(&pin.cpus), pin.why);
+        out.push_str(&page.wrap(&line, 2));
+    }
+    if let Some(node) = tuning.node {
+        out.push_str(&page.wrap(&format!("memory on NUMA node {node}: that of its cores"), 2));
+    }
+    if let Some(size) = tuning.huge_pages {
+        let line =
+            format!("memory in pages of {size} KiB: the largest that are free for all of it");
+        out.push_str(&page.wrap(&line, 2));
     }
     out
 }
@@ -61,6 +90,15 @@ pub fn show(document: &VmShowDocument, page: &Page) -> String {
     }
     for address in &document.other_hostdevs {
         let _ = writeln!(out, "  {address}, put there by somebody else");
+    }
+    if let Some(tuned) = &document.tuned {
+        let cpus: Vec<String> = tuned.cpus.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "Pinned by passthru: its processors to {}, the emulator to {}.",
+            cpus.join(","),
+            listed(&tuned.host)
+        );
+        out.push_str(&page.wrap(&text, 2));
     }
     if let Some(spec) = &document.spec {
         out.push_str("  Made from:\n");

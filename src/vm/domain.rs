@@ -59,6 +59,22 @@ impl<'a> Domain<'a> {
         self.root.child("devices").map_or(&[], |devices| &devices.children)
     }
 
+    /// Its memory in bytes (libvirt, domain format, `memory`).
+    pub fn memory(&self) -> Option<u64> {
+        let memory = self.root.child("memory")?;
+        let scale: u64 = match memory.attribute("unit").unwrap_or("KiB") {
+            "b" | "bytes" => 1,
+            "KB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "M" | "MiB" => 1 << 20,
+            "G" | "GiB" => 1 << 30,
+            "T" | "TiB" => 1 << 40,
+            _ => 1 << 10,
+        };
+        memory.text.trim().parse::<u64>().ok()?.checked_mul(scale)
+    }
+
     /// Functions of the host that it takes.
     pub fn sources(&self) -> impl Iterator<Item = PciAddress> {
         self.devices().iter().filter_map(source_of)

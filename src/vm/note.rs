@@ -3,6 +3,7 @@
 
 use super::card::{Card, Function};
 use super::domain::Domain;
+use super::tune::Tuned;
 use crate::config::xml::{Edits, Element, Written};
 
 /// The namespace of the note.
@@ -28,6 +29,8 @@ pub struct Note {
     pub spec: Option<String>,
     /// In order of attaching.
     pub attached: Vec<Attached>,
+    /// What tuning left there.
+    pub tuned: Option<Tuned>,
 }
 
 impl Note {
@@ -40,6 +43,7 @@ impl Note {
         Self {
             spec: own("spec").next().map(|spec| spec.text.clone()),
             attached: own("card").filter_map(attached).collect(),
+            tuned: own("tuned").find_map(Tuned::read),
         }
     }
 }
@@ -51,11 +55,6 @@ pub fn element<'a>(domain: &'a Domain<'_>) -> Option<&'a Element> {
         .children
         .iter()
         .find(|child| child.local_name() == "vm" && child.namespace() == Some(NAMESPACE))
-}
-
-/// The element of a card in the note.
-pub fn card_element<'a>(note: &'a Element, card: &Card) -> Option<&'a Element> {
-    note.children.iter().find(|child| attached(child).is_some_and(|found| found.card == *card))
 }
 
 fn attached(element: &Element) -> Option<Attached> {
@@ -117,9 +116,14 @@ enum Had {
 
 /// Notes a card.
 pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
+    put(edits, domain, written(attached));
+}
+
+/// Notes something, whose names have the prefix `passthru:`.
+pub fn put(edits: &mut Edits<'_>, domain: &Domain<'_>, noted: Written) {
     if let Some(note) = element(domain) {
         let prefix = note.name.split_once(':').map_or("passthru", |(prefix, _)| prefix);
-        let text = written(attached).render().replace("passthru:", &format!("{prefix}:"));
+        let text = noted.render().replace("passthru:", &format!("{prefix}:"));
         return edits.append(note, &[text]);
     }
     let note = |had: Option<Had>| {
@@ -129,7 +133,7 @@ pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
             Some(Had::Tag) => note.with("metadata", "opened"),
             None => note,
         };
-        note.and(written(attached))
+        note.and(noted)
     };
     match domain.root.child("metadata") {
         Some(metadata) => {
@@ -145,8 +149,13 @@ pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
 
 /// Takes the note of a card out, and with it all that was made for it alone.
 pub fn remove(edits: &mut Edits<'_>, domain: &Domain<'_>, card: &Card) {
+    cut(edits, domain, |child| attached(child).is_some_and(|found| found.card == *card));
+}
+
+/// Takes what was noted first out of all that fits, and with it all that was made for it alone.
+pub fn cut(edits: &mut Edits<'_>, domain: &Domain<'_>, fits: impl Fn(&Element) -> bool) {
     let Some(note) = element(domain) else { return };
-    let Some(noted) = card_element(note, card) else { return };
+    let Some(noted) = note.children.iter().find(|child| fits(child)) else { return };
     if note.children.len() > 1 {
         return edits.remove(noted);
     }

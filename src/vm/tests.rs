@@ -14,7 +14,7 @@ use crate::sys::{Sysroot, host_tree};
 macro_rules! domains {
     ($($name:literal => $refused:expr),* $(,)?) => {
         /// Name, text, and why a card is not put there.
-        const DOMAINS: &[(&str, &str, &str)] = &[$((
+        pub(super) const DOMAINS: &[(&str, &str, &str)] = &[$((
             $name,
             include_str!(concat!("../../tests/domains/", $name, ".xml")),
             $refused,
@@ -48,14 +48,14 @@ domains! {
 }
 
 /// The card of the guide's machine that goes to the guest.
-fn card() -> Card {
+pub(super) fn card() -> Card {
     let tree = host_tree("z490-arch").expect("it is recorded").expect("it is a tree");
     let host = Host::read(&Sysroot::from_tree(tree), Probe::No);
     let gpu = host.gpus.cards.iter().find(|gpu| gpu.address.bus == 7).expect("RX 6600");
     Card::of(&host, gpu)
 }
 
-fn wish(card: &Card) -> Wish<'_> {
+pub(super) fn wish(card: &Card) -> Wish<'_> {
     let (managed, screen) = (Managed::ByLibvirt, Screen::Keep);
     Wish { card, managed, rom: None, screen, shared_memory: None }
 }

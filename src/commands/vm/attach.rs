@@ -103,6 +103,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         before: Some(xml),
         after,
         image: None,
+        tuning: None,
         remarks,
         next: format!(
             "`passthru vm check {name}` compares host and machine; then `virsh start {name}`, and install the card's driver in Windows.",

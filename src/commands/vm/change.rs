@@ -3,6 +3,7 @@
 
 use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
+use crate::config::xml::Element;
 use crate::document::{VmDocument, VmParts};
 use crate::error::Error;
 use crate::host::Host;
@@ -10,6 +11,8 @@ use crate::host::pci::PciAddress;
 use crate::libvirt::Libvirt;
 use crate::transaction::{Contents, DomainChange, Draft, Held, ImageChange, VmVerb, saved};
 use crate::ui::Ui;
+use crate::vm::compare::missing;
+use crate::vm::tune::Tuning;
 
 /// A change of a domain before it is made.
 pub struct Change<'a> {
@@ -29,6 +32,8 @@ pub struct Change<'a> {
     pub after: String,
     /// The image that is made for it.
     pub image: Option<ImageChange>,
+    /// What the domain is tuned to.
+    pub tuning: Option<Tuning>,
     /// What should be known about it.
     pub remarks: Vec<String>,
     /// What to do next.
@@ -56,9 +61,20 @@ impl Change<'_> {
             before: self.before.as_deref(),
             after: &self.after,
             image,
+            tuning: self.tuning.as_ref(),
             remarks: &self.remarks,
             next: &self.next,
         });
+        if self.before.as_deref().is_some_and(|before| same(before, &self.after)) {
+            document.reason = Some("It is so already: nothing was changed.".to_owned());
+            let said = crate::ui::vm::changed(&document, ui.page());
+            if global.json {
+                ui.json(&document)?
+            } else {
+                ui.answer(&said)?
+            }
+            return Ok(Answer::Yes);
+        }
         if !global.json {
             ui.answer(&crate::ui::vm::change(&document, ui.page()))?;
         }
@@ -84,6 +100,16 @@ impl Change<'_> {
             ui.answer(&crate::ui::vm::changed(&document, ui.page()))?;
         }
         Ok(if document.transaction.is_some() { Answer::Yes } else { Answer::No })
+    }
+}
+
+/// Two definitions say the same, in whatever order.
+fn same(before: &str, after: &str) -> bool {
+    match (Element::parse(before), Element::parse(after)) {
+        (Ok(before), Ok(after)) => {
+            missing(&before, &after).is_none() && missing(&after, &before).is_none()
+        }
+        _ => false,
     }
 }
 

@@ -122,6 +122,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         before: None,
         after: domain(&args.name, &whole, &image, &can, vendor),
         image: made,
+        tuning: None,
         remarks: lacks.into_iter().map(|lack| lack.text().to_owned()).collect(),
         next: format!(
             "Install Windows: `virsh start {name}`, and look at it with virt-viewer or virt-manager. Shut it down, then `passthru vm attach {name}` gives it the card.",

@@ -48,6 +48,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         before: Some(xml.clone()),
         after: detached.text,
         image: None,
+        tuning: None,
         remarks: detached.remarks,
         next: "The host keeps the card bound as it is: `passthru undo` takes that back.".to_owned(),
     };

@@ -6,6 +6,7 @@ mod check;
 mod create;
 mod detach;
 mod show;
+mod tune;
 mod unattended;
 
 use clap::Subcommand;
@@ -16,7 +17,7 @@ use crate::libvirt::{Libvirt, SYSTEM};
 use crate::ui::Ui;
 use crate::vm::domain::Domain;
 
-/// Make the Windows machine, give it the card, take the card back, and check both sides
+/// Make the Windows machine, give it the card, take the card back, pin it, and check both sides
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// URI of the libvirt of this machine that has it
@@ -33,6 +34,7 @@ enum Verb {
     Show(show::Args),
     Attach(attach::Args),
     Detach(detach::Args),
+    Tune(tune::Args),
     Check(check::Args),
     Unattended(unattended::Args),
 }
@@ -49,6 +51,7 @@ pub fn run(args: &Args, global: &Global, ui: &Ui) -> Result<Answer, Error> {
         Verb::Show(args) => show::run(args, &libvirt, global, ui),
         Verb::Attach(args) => attach::run(args, &libvirt, global, ui),
         Verb::Detach(args) => detach::run(args, &libvirt, global, ui),
+        Verb::Tune(args) => tune::run(args, &libvirt, global, ui),
         Verb::Check(args) => check::run(args, &libvirt, global, ui),
         Verb::Unattended(args) => unattended::run(args, &libvirt, global, ui),
     }

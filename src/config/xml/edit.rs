@@ -28,18 +28,8 @@ impl<'a> Edits<'a> {
     /// [`Edits::remove`] takes out exactly what this put in.
     pub fn append(&mut self, parent: &Element, elements: &[String]) {
         let (start, end) = (parent.span.start, parent.span.end);
-        let lines = self.text[..start].rfind('\n').map(|at| &self.text[at + 1..start]);
-        let indent = lines.filter(|line| line.bytes().all(|b| b == b' ' || b == b'\t'));
-        let mut added = String::new();
-        for element in elements {
-            if let Some(indent) = indent {
-                let pad = format!("\n{indent}  ");
-                added.push_str(&pad);
-                added.push_str(&element.replace('\n', &pad));
-            } else {
-                added.extend(element.lines().map(str::trim));
-            }
-        }
+        let indent = self.indent(start);
+        let added = laid(indent.map(|indent| format!("{indent}  ")).as_deref(), elements);
         match &parent.inside {
             Some(inside) => {
                 let held = self.text[inside.clone()].trim_end().len();
@@ -53,6 +43,19 @@ impl<'a> Edits<'a> {
                 self.replace(start..end, whole);
             }
         }
+    }
+
+    /// Adds elements behind one that is there, laid out as it is. [`Edits::remove`] takes out
+    /// exactly what this put in.
+    pub fn behind(&mut self, sibling: &Element, elements: &[String]) {
+        let (start, end) = (sibling.span.start, sibling.span.end);
+        self.replace(end..end, laid(self.indent(start), elements));
+    }
+
+    /// What stands in front of a place on its line, where that is space alone.
+    fn indent(&self, start: usize) -> Option<&'a str> {
+        let line = self.text[..start].rfind('\n').map(|at| &self.text[at + 1..start]);
+        line.filter(|line| line.bytes().all(|b| b == b' ' || b == b'\t'))
     }
 
     /// Takes out an element, with the space in front of it.
@@ -74,4 +77,18 @@ impl<'a> Edits<'a> {
         out.push_str(&self.text[at..]);
         out
     }
+}
+
+fn laid(indent: Option<&str>, elements: &[String]) -> String {
+    let mut added = String::new();
+    for element in elements {
+        if let Some(indent) = indent {
+            let pad = format!("\n{indent}");
+            added.push_str(&pad);
+            added.push_str(&element.replace('\n', &pad));
+        } else {
+            added.extend(element.lines().map(str::trim));
+        }
+    }
+    added
 }

@@ -35,6 +35,24 @@ fn what_is_appended_can_be_removed_to_the_byte() {
 }
 
 #[test]
+fn what_is_put_behind_an_element_is_laid_out_as_it_is() {
+    for (text, wanted) in [
+        (DOMAIN, "  <name>a &amp; b</name>\n  <x>\n    <y/>\n  </x>\n  <devices>"),
+        ("<a><name/></a>", "<a><name/><x><y/></x></a>"),
+    ] {
+        let root = Element::parse(text).expect("XML");
+        let mut edits = Edits::of(text);
+        edits.behind(root.child("name").expect("a name"), &["<x>\n  <y/>\n</x>".to_owned()]);
+        let longer = edits.done();
+        assert!(longer.contains(wanted), "{longer}");
+        let root = Element::parse(&longer).expect("XML");
+        let mut edits = Edits::of(&longer);
+        edits.remove(root.child("x").expect("it is there"));
+        assert_eq!(edits.done(), text);
+    }
+}
+
+#[test]
 fn texts_that_are_no_domain_are_refused_with_the_line() {
     for (text, wanted) in [
         ("", "line 1: it has no element"),

@@ -6,22 +6,7 @@ use crate::vm::check::Found;
 
 /// `vm-memory-short`: as huge pages where the machine asks for those.
 pub fn memory_short(sides: &Sides<'_>) -> Vec<Found> {
-    let memory = sides.domain.root.child("memory");
-    let unit = memory.and_then(|memory| memory.attribute("unit")).unwrap_or("KiB");
-    let scale: u64 = match unit {
-        "b" | "bytes" => 1,
-        "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "M" | "MiB" => 1 << 20,
-        "G" | "GiB" => 1 << 30,
-        "T" | "TiB" => 1 << 40,
-        _ => 1 << 10,
-    };
-    let amount = memory.and_then(|memory| memory.text.trim().parse::<u64>().ok());
-    let Some(needed) = amount.and_then(|amount| amount.checked_mul(scale)) else {
-        return Vec::new();
-    };
+    let Some(needed) = sides.domain.memory() else { return Vec::new() };
     if sides.running {
         return Vec::new();
     }

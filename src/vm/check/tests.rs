@@ -49,6 +49,7 @@ impl Case {
                 processors: Observed::Absent,
                 isolated: Vec::new(),
                 huge_pages: Vec::new(),
+                nodes: Vec::new(),
                 firmware: Observed::Absent,
             },
             autostart: false,
@@ -188,8 +189,10 @@ fn each_check_finds_what_it_is_for() {
 fn enough_huge_pages_and_a_running_machine_are_fine() {
     let mut case = Case::new(Managed::ByHost);
     case.replace("  <currentMemory", "  <memoryBacking><hugepages><page size='1' unit='G'/></hugepages></memoryBacking>\n  <currentMemory");
-    case.resources.huge_pages =
-        vec![HugePages { kibibytes: 1 << 20, free: 15 }, HugePages { kibibytes: 2048, free: 9999 }];
+    case.resources.huge_pages = vec![
+        HugePages { kibibytes: 1 << 20, all: 16, free: 15 },
+        HugePages { kibibytes: 2048, all: 9999, free: 9999 },
+    ];
     assert_eq!(case.found().len(), 1, "pages of another size do not count");
     case.resources.huge_pages[0].free = 16;
     assert_eq!(case.found(), [""; 0]);

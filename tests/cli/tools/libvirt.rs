@@ -10,6 +10,7 @@
 mod bad;
 mod house;
 mod machines;
+mod tuning;
 
 use std::path::Path;
 use std::process::Command;
@@ -78,11 +79,13 @@ fn inside(work: &Path) {
     machines::domains_of_others_get_their_bytes_back(&house);
     machines::edits_of_others_are_kept(&house);
     machines::answers(&house);
+    tuning::there_and_back(&house);
     bad::words_and_files(&house);
     bad::a_running_machine(&house);
     bad::another_root(&house);
     bad::a_file_of_somebody_elses(&house);
     bad::libvirt_dies(&mut house);
+    tuning::beside_the_card(&house);
     drop(house);
     std::fs::write(work.join(DONE), "").expect("written");
 }

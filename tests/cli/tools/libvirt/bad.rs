@@ -20,6 +20,7 @@ pub fn words_and_files(house: &House) {
         &["no domain `nobody`", "Domains there: There is none."],
     );
     says(house, &["vm", "detach", "nobody", "--yes"], &["no domain `nobody`"]);
+    says(house, &["vm", "tune", "nobody", "--yes"], &["no domain `nobody`"]);
     says(house, &["vm", "check", "nobody"], &["no domain `nobody`"]);
     let connect = |uri| ["vm", "--connect", uri, "show", "x"];
     says(house, &connect("qemu+ssh://other/system"), &["no libvirt of this machine"]);
@@ -82,6 +83,7 @@ pub fn a_running_machine(house: &House) {
     house.virsh(&["start", "runs", "--paused"]);
     says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &["the domain runs is paused"]);
     says(house, &["vm", "detach", "runs", "--yes"], &["virsh shutdown runs"]);
+    says(house, &["vm", "tune", "runs", "--yes"], &["the domain runs is paused"]);
     house.virsh(&["destroy", "runs"]);
     house.virsh(&["undefine", "runs", "--nvram"]);
     std::fs::remove_file("/var/lib/libvirt/images/runs.qcow2").expect("removed");

@@ -72,7 +72,7 @@ impl House {
     /// Makes the namespace of this process the house.
     pub fn make(work: &Path) -> Self {
         let _ = output(Command::new("bash").args(["-c", MAKE]));
-        let machine = Machine::new("z490-arch");
+        let machine = with_cores(Machine::new("z490-arch"));
         let house = Self { daemon: start(work), machine, work: work.to_owned() };
         println!("{}", house.virsh(&["version"]).lines().last().unwrap_or_default());
         house
@@ -125,6 +125,18 @@ impl House {
         output.stderr
     }
 
+    /// Has the kernel say from now on that the machine has two NUMA nodes, with the card on the
+    /// second, which has the upper half of the cores.
+    pub fn split_into_nodes(&self) {
+        let script = "set -e; cd $0/sys; echo 0-1 >devices/system/node/online; \
+            for cpu in 5 6 7 8 9 15 16 17 18 19; do cd devices/system/cpu/cpu$cpu; rm node0; \
+            ln -s ../../node/node1 node1; cd ../../../..; done; \
+            echo 1 >bus/pci/devices/0000:07:00.0/numa_node";
+        let nodes = self.machine.at("sys/devices/system/node");
+        std::fs::create_dir_all(nodes).expect("a directory");
+        let _ = output(Command::new("bash").args(["-c", script]).arg(self.machine.root()));
+    }
+
     /// virsh, which must succeed.
     pub fn virsh(&self, args: &[&str]) -> String {
         let mut command = Command::new("/usr/bin/virsh");
@@ -157,6 +169,25 @@ impl House {
         let path = self.file("validate.xml", xml);
         let _ = output(Command::new("virt-xml-validate").args([&path, "domain"]));
     }
+}
+
+/// The 10 cores of its processor on one cache, numbered as the kernel does for Intel, and 4 GiB of
+/// huge pages.
+fn with_cores(machine: Machine) -> Machine {
+    let pages = "sys/kernel/mm/hugepages/hugepages-2048kB";
+    let machine = machine
+        .write("sys/devices/system/cpu/online", "0-19\n")
+        .write(&format!("{pages}/nr_hugepages"), "2048\n")
+        .write(&format!("{pages}/free_hugepages"), "2048\n");
+    (0..20).fold(machine, |machine, cpu| {
+        let dir = format!("sys/devices/system/cpu/cpu{cpu}");
+        let siblings = format!("{},{}\n", cpu % 10, cpu % 10 + 10);
+        machine
+            .write(&format!("{dir}/topology/thread_siblings_list"), siblings)
+            .write(&format!("{dir}/cache/index3/shared_cpu_list"), "0-19\n")
+            .write(&format!("{dir}/cache/index3/size"), "20480K\n")
+            .link(&format!("{dir}/node0"), "../../node/node0")
+    })
 }
 
 impl Drop for House {

@@ -1,0 +1,69 @@
+//! What tuning put into a domain, out again.
+
+use super::noted::Tuned;
+use super::parts::{Had, take};
+use super::{Changed, Refused, vcpus};
+use crate::config::xml::{Edits, Element};
+use crate::vm::domain::Domain;
+use crate::vm::note::{self, Note};
+
+/// Pins of a domain.
+pub(super) const PINS: [&str; 3] = ["vcpupin", "emulatorpin", "iothreadpin"];
+
+/// The domain without what tuning put there.
+///
+/// # Errors
+/// It was not tuned, or its pins were changed since.
+pub fn off(domain: &Domain<'_>) -> Result<Changed, Refused> {
+    let tuned = Note::of(domain).tuned.ok_or(Refused::NotTuned)?;
+    let mut edits = Edits::of(domain.text);
+    let mut remarks = Vec::new();
+    let is_pin = |element: &Element| PINS.contains(&element.name.as_str());
+    let cputune = domain.root.child("cputune");
+    let pins: Vec<&Element> =
+        cputune.into_iter().flat_map(|all| &all.children).filter(|e| is_pin(e)).collect();
+    if pins.is_empty() {
+        remarks.push("Its pins were taken out before.".to_owned());
+    } else if !pins.iter().all(|pin| tuned.has(pin)) {
+        return Err(Refused::Edited);
+    }
+    let count = u32::try_from(tuned.cpus.len()).ok();
+    if let Some(before) = &tuned.vcpu {
+        match domain.root.child("vcpu").and_then(|vcpu| vcpu.inside.clone()) {
+            Some(inside) if vcpus(domain).ok() == count => edits.replace(inside, before),
+            _ => remarks
+                .push("The number of virtual processors was changed since, and stays.".to_owned()),
+        }
+    }
+    let cpu = domain.root.child("cpu");
+    let topology = cpu.and_then(|cpu| cpu.child("topology"));
+    let ours = topology.filter(|topology| processors_of(topology) == count);
+    match (&tuned.topology, ours, cpu) {
+        (Some(before), Some(ours), _) => edits.replace(ours.span.clone(), before),
+        (None, Some(_), Some(cpu)) => {
+            let had = tuned.place("cpu").unwrap_or(Had::Pair);
+            take(&mut edits, domain, cpu, |element| element.name == "topology", had);
+        }
+        _ => remarks.push("The topology was changed since, and stays.".to_owned()),
+    }
+    let mut cut = |parent: &str, ours: &dyn Fn(&Element) -> bool| {
+        if let (Some(had), Some(parent)) = (tuned.place(parent), domain.root.child(parent)) {
+            take(&mut edits, domain, parent, ours, had);
+        }
+    };
+    cut("cputune", &is_pin);
+    cut("numatune", &|element| element.name == "memory");
+    cut("memoryBacking", &|element| element.name == "hugepages");
+    note::cut(&mut edits, domain, |child| Tuned::read(child).is_some());
+    Ok(Changed { text: edits.done(), tuning: None, remarks })
+}
+
+fn processors_of(topology: &Element) -> Option<u32> {
+    let of = |name: &str| match topology.attribute(name) {
+        Some(text) => text.parse::<u32>().ok(),
+        None => Some(1),
+    };
+    ["sockets", "dies", "clusters", "cores", "threads"]
+        .into_iter()
+        .try_fold(1u32, |product, name| product.checked_mul(of(name)?))
+}
