@@ -14,13 +14,14 @@ use super::program::{run, static_program};
 use super::progress::{say, timed};
 use super::topology::Topology;
 
-/// A boot takes half a minute on two cores that have nothing else to do.
-const BOOT: Duration = Duration::from_secs(300);
-const POWEROFF: Duration = Duration::from_secs(120);
+/// A boot takes half a minute on two cores that have nothing else to do, and many times that where
+/// they have.
+const BOOT: Duration = Duration::from_secs(900);
+const POWEROFF: Duration = Duration::from_secs(300);
 
 /// The processor has virtualization that QEMU can emulate (SVM; there is no VMX without KVM), and
 /// the IOMMU is Intel's, which works with it. `split` lets it remap interrupts.
-const PC: &str = "-accel tcg,thread=multi,tb-size=1024 -M q35,kernel-irqchip=split -smp 2 -m 1536 \
+const PC: &str = "-accel tcg,thread=multi,tb-size=1024 -M q35,kernel-irqchip=split -smp 2 \
     -nodefaults -display none -cpu max,vendor=AuthenticAMD";
 const REST: &str = "-device virtio-blk-pci,addr=10.0,drive=disk \
     -device virtio-net-pci,addr=11.0,netdev=net,romfile= -device virtio-rng-pci,addr=12.0";
@@ -46,6 +47,8 @@ pub struct Machine {
     dir: TempDir,
     port: u16,
     qemu: Option<Child>,
+    /// Of the boot that answered last.
+    boot_id: String,
     _one: MutexGuard<'static, ()>,
 }
 
@@ -70,8 +73,8 @@ impl Machine {
         create.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(disk);
         run(create.arg(at("disk")));
         fs::copy(OVMF[1], at("efivars")).expect("copied");
-        let qemu = None;
-        let mut machine = Self { variant, story, topology, dir, port: 0, qemu, _one: one };
+        let (qemu, boot_id) = (None, String::new());
+        let mut machine = Self { variant, story, topology, dir, port: 0, qemu, boot_id, _one: one };
         machine.switch_on();
         timed("passthru is put there", || {
             let file = fs::File::open(program).expect("it was built");
@@ -93,6 +96,7 @@ impl Machine {
         self.port = free.expect("a port").port();
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(format!("{PC} {} {REST}", self.topology.options()).split_whitespace());
+        qemu.args(["-m", &self.variant.memory().to_string()]);
         let drive = |options: &str, file: &Path| format!("{options},file={}", file.display());
         qemu.arg("-drive").arg(drive("id=disk,if=none,cache=unsafe", &self.at("disk")));
         if self.variant == Variant::SystemdBoot {
@@ -110,14 +114,15 @@ impl Machine {
         qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         self.qemu = Some(qemu.spawn().expect("QEMU starts"));
         let what = format!("boot of {:?} with {:?}", self.variant, self.topology);
-        timed(&what, || self.wait_for(|_| true));
+        timed(&what, || self.wait_for_boot());
     }
 
-    /// Waits until the guest answers, and its boot id is as wanted.
-    fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) {
+    /// Waits until the guest answers, from another boot than the one that answered last.
+    fn wait_for_boot(&mut self) {
         let start = Instant::now();
         loop {
-            if self.boot_id().is_some_and(|id| wanted(&id)) {
+            if let Some(id) = self.boot_id().filter(|id| *id != self.boot_id) {
+                self.boot_id = id;
                 return;
             }
             let ended = self.qemu.as_mut().and_then(|qemu| qemu.try_wait().expect("it is ours"));
@@ -138,7 +143,8 @@ impl Machine {
         let mut ssh = Command::new("ssh");
         ssh.args(["-q", "-F", "none", "-o", "StrictHostKeyChecking=no"]);
         ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes"]);
-        ssh.args(["-o", "ConnectTimeout=5", "-o", "ServerAliveInterval=20"]);
+        // On a busy machine a greeting takes many seconds.
+        ssh.args(["-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=20"]);
         ssh.arg("-i").arg(self.at("key")).args(["-p", &self.port.to_string(), "root@127.0.0.1"]);
         ssh.arg(command).stdin(Stdio::null());
         ssh
@@ -168,10 +174,9 @@ impl Machine {
 
     /// Reboots as its user would.
     pub fn reboot(&mut self) {
-        let before = self.boot_id().expect("it runs");
         timed("reboot", || {
             let _ = self.run("systemctl reboot");
-            self.wait_for(|id| id != before);
+            self.wait_for_boot();
         });
     }
 
