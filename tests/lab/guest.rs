@@ -41,15 +41,19 @@ impl Machine {
 
     /// Applies as a user would who gives no other option.
     pub fn apply_on_trial(&self, args: &[&str]) -> Output {
-        let output = self.passthru(&[&["apply", "--yes"], args].concat());
-        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+        let output = self.does(&[&["apply", "--yes"], args].concat());
         assert!(output.stdout.contains("\nDone, as transaction "), "{}", output.stdout);
         output
     }
 
     /// Takes the last transaction back.
     pub fn undo(&self, args: &[&str]) -> Output {
-        let output = self.passthru(&[&["undo", "--yes"], args].concat());
+        self.does(&[&["undo", "--yes"], args].concat())
+    }
+
+    /// passthru, which must do it.
+    pub fn does(&self, args: &[&str]) -> Output {
+        let output = self.passthru(args);
         assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
         output
     }

@@ -18,6 +18,8 @@ pub enum Variant {
     Grub,
     Dracut,
     SystemdBoot,
+    /// As `Grub`, with libvirt and a guest for it.
+    Libvirt,
 }
 
 /// On every host.
@@ -29,13 +31,15 @@ const ESSENTIAL: &str = include_str!("image/essential.sh");
 const HOST: &str = include_str!("image/host.sh");
 const GRUB: &str = include_str!("image/grub.sh");
 const SYSTEMD_BOOT: &str = include_str!("image/systemd-boot.sh");
+const GUEST: &str = include_str!("image/guest.sh");
 
 /// Programs by Debian package.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("qemu-img", "qemu-utils"),
     ("mmdebstrap", "mmdebstrap"),
     ("apt-get", "apt"),
+    ("cpio", "cpio"),
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("mke2fs", "e2fsprogs"),
@@ -56,6 +60,7 @@ impl Variant {
             Self::Grub => "grub",
             Self::Dracut => "dracut",
             Self::SystemdBoot => "systemd-boot",
+            Self::Libvirt => "libvirt",
         }
     }
 
@@ -64,13 +69,26 @@ impl Variant {
             Self::Grub => "initramfs-tools grub-pc-bin grub2-common",
             Self::Dracut => "dracut grub-pc-bin grub2-common",
             Self::SystemdBoot => "initramfs-tools systemd-boot",
+            Self::Libvirt => {
+                "initramfs-tools grub-pc-bin grub2-common libvirt-daemon-system \
+                 libvirt-clients qemu-system-x86 ovmf"
+            }
         }
     }
 
     fn loader(self) -> &'static str {
         match self {
-            Self::Grub | Self::Dracut => GRUB,
+            Self::Grub | Self::Dracut | Self::Libvirt => GRUB,
             Self::SystemdBoot => SYSTEMD_BOOT,
+        }
+    }
+
+    /// MiB that it boots with.
+    pub fn memory(self) -> u32 {
+        match self {
+            Self::Grub | Self::Dracut | Self::SystemdBoot => 1536,
+            // What a guest has is locked.
+            Self::Libvirt => 3072,
         }
     }
 
@@ -126,6 +144,9 @@ impl Variant {
             if let Some(update) = &kernels.update {
                 let to = tree.join(UPDATE.trim_start_matches('/'));
                 super::program::copy(update, &to.join("linux-image.deb"));
+            }
+            if self == Self::Libvirt {
+                run(Command::new("sh").arg(script("guest", GUEST)).arg(&tree));
             }
             run(Command::new("sh").arg(script("host", HOST)).arg(&tree).arg(UUID));
             let part = disk.with_extension("part");
@@ -230,7 +251,8 @@ fn sources() -> Result<String, String> {
 
 /// Where everything of this recipe is. What an earlier recipe left goes.
 fn directory(sources: &str) -> PathBuf {
-    let recipe = [include_str!("image.rs"), ESSENTIAL, HOST, GRUB, SYSTEMD_BOOT, sources].concat();
+    let scripts = [ESSENTIAL, HOST, GRUB, SYSTEMD_BOOT, GUEST].concat();
+    let recipe = [include_str!("image.rs"), &scripts, sources].concat();
     let digest = Sha256::digest(recipe.as_bytes());
     let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lab").join("images");
