@@ -7,7 +7,8 @@ use super::apply::Diff;
 use crate::check::Finding;
 use crate::host::Host;
 use crate::host::pci::PciAddress;
-use crate::transaction::{TransactionId, VmVerb};
+use crate::plan::Command;
+use crate::transaction::{ImageChange, TransactionId, VmVerb};
 use crate::vm::domain::Domain;
 use crate::vm::note::{Attached, Note};
 
@@ -29,6 +30,12 @@ pub struct VmDocument {
     pub change: Diff,
     /// The disk image that is made.
     pub image: Option<String>,
+    /// The volume with the answers to Setup's questions.
+    pub volume: Option<VmVolume>,
+    /// The file of the host that changes with it.
+    pub file: Option<Diff>,
+    /// The program that reads that file.
+    pub command: Option<Vec<String>>,
     /// What should be known about it.
     pub remarks: Vec<String>,
     /// Its number; `null` where nothing was done.
@@ -37,6 +44,16 @@ pub struct VmDocument {
     pub reason: Option<String>,
     /// What to do next.
     pub next: String,
+}
+
+/// A volume with answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct VmVolume {
+    /// Absolute path.
+    pub path: String,
+    /// It is written; otherwise it is removed.
+    pub written: bool,
 }
 
 /// What a [`VmDocument`] is made from.
@@ -53,8 +70,12 @@ pub struct VmParts<'a> {
     pub before: Option<&'a str>,
     /// XML after.
     pub after: &'a str,
-    /// The image that is made.
-    pub image: Option<&'a str>,
+    /// The image or volume that is made, or goes.
+    pub image: Option<&'a ImageChange>,
+    /// The file of the host that changes.
+    pub file: Option<Diff>,
+    /// The program that reads it.
+    pub command: Option<&'a Command>,
     /// What should be known.
     pub remarks: &'a [String],
     /// What to do next.
@@ -66,6 +87,16 @@ impl VmDocument {
     pub fn of(parts: &VmParts<'_>) -> Self {
         let path = format!("{}/{}", parts.connect, parts.domain);
         let before = parts.before.map(str::as_bytes);
+        let volume = |image: &ImageChange| match image {
+            ImageChange::WriteAnswers { path } | ImageChange::RemoveAnswers { path } => {
+                Some(VmVolume { path: path.clone(), written: image.is_made() })
+            }
+            _ => None,
+        };
+        let made = |image: &ImageChange| match image {
+            ImageChange::Make { path, .. } => Some(path.clone()),
+            _ => None,
+        };
         Self {
             schema: Schema { name: "vm", version: 1 },
             verb: parts.verb,
@@ -73,7 +104,10 @@ impl VmDocument {
             domain: parts.domain.to_owned(),
             gpu: parts.gpu,
             change: Diff::between(&path, before, Some(parts.after.as_bytes())),
-            image: parts.image.map(str::to_owned),
+            image: parts.image.and_then(made),
+            volume: parts.image.and_then(volume),
+            file: parts.file.clone(),
+            command: parts.command.map(|command| command.argv.clone()),
             remarks: parts.remarks.to_vec(),
             transaction: None,
             reason: None,
@@ -104,6 +138,8 @@ pub struct VmShowDocument {
     pub cards: Vec<VmCard>,
     /// Functions of the host that it takes besides.
     pub other_hostdevs: Vec<PciAddress>,
+    /// The volume with the answers to Setup's questions, while it is in.
+    pub answers: Option<String>,
 }
 
 /// An attached card.
@@ -150,6 +186,7 @@ impl VmShowDocument {
             spec: note.spec.clone(),
             cards: note.attached.iter().map(card).collect(),
             other_hostdevs: domain.sources().filter(|address| !own(address)).collect(),
+            answers: note.answers.clone(),
         }
     }
 }

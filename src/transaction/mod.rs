@@ -19,8 +19,8 @@ mod select;
 mod store;
 mod undo;
 
-pub use domain::{DomainChange, DomainUndo, ImageChange, VmVerb, saved};
-pub use draft::Draft;
+pub use domain::{DomainChange, DomainUndo, ImageChange, Secret, VmVerb, saved};
+pub use draft::{Draft, File};
 pub use engine::{Done, Engine, Failure, Run};
 pub use held::Held;
 pub use journal::State;

@@ -14,6 +14,16 @@ pub fn change(document: &VmDocument, page: &Page) -> String {
     if let Some(image) = &document.image {
         let _ = writeln!(out, "  {image} (new, sparse)");
     }
+    if let Some(volume) = &document.volume {
+        let what = if volume.written { "new, for root only" } else { "removed" };
+        let _ = writeln!(out, "  {} ({what})", volume.path);
+    }
+    if let Some(file) = &document.file {
+        out.push_str(&diff::change(&file.path, file.kind, &file.diff, &whole));
+    }
+    if let Some(argv) = &document.command {
+        let _ = writeln!(out, "  {}", argv.join(" "));
+    }
     for remark in &document.remarks {
         let _ = write!(
             out,
@@ -61,6 +71,13 @@ pub fn show(document: &VmShowDocument, page: &Page) -> String {
     }
     for address in &document.other_hostdevs {
         let _ = writeln!(out, "  {address}, put there by somebody else");
+    }
+    if let Some(path) = &document.answers {
+        let text = format!(
+            "The answers for Windows Setup are in it, a password perhaps: {path}. `passthru vm unattended {} --remove` takes them out.",
+            document.domain
+        );
+        out.push_str(&page.wrap(&text, 2));
     }
     if let Some(spec) = &document.spec {
         out.push_str("  Made from:\n");

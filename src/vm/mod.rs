@@ -16,6 +16,7 @@ pub mod looking_glass;
 pub mod make;
 pub mod note;
 pub mod spec;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,8 @@ pub struct Note {
     pub spec: Option<String>,
     /// In order of attaching.
     pub attached: Vec<Attached>,
+    /// Absolute path of the volume with the answers to Setup's questions, while it is in.
+    pub answers: Option<String>,
 }
 
 impl Note {
@@ -40,6 +42,7 @@ impl Note {
         Self {
             spec: own("spec").next().map(|spec| spec.text.clone()),
             attached: own("card").filter_map(attached).collect(),
+            answers: own("answers").find_map(|a| Some(a.attribute("path")?.to_owned())),
         }
     }
 }
@@ -51,11 +54,6 @@ pub fn element<'a>(domain: &'a Domain<'_>) -> Option<&'a Element> {
         .children
         .iter()
         .find(|child| child.local_name() == "vm" && child.namespace() == Some(NAMESPACE))
-}
-
-/// The element of a card in the note.
-pub fn card_element<'a>(note: &'a Element, card: &Card) -> Option<&'a Element> {
-    note.children.iter().find(|child| attached(child).is_some_and(|found| found.card == *card))
 }
 
 fn attached(element: &Element) -> Option<Attached> {
@@ -90,7 +88,7 @@ pub fn with_spec(spec: &str) -> Written {
 }
 
 /// A card as it is noted.
-fn written(attached: &Attached) -> Written {
+pub fn card(attached: &Attached) -> Written {
     let functions = attached.card.functions.iter().map(|function| {
         Written::new("passthru:function")
             .with("address", function.address)
@@ -106,6 +104,11 @@ fn written(attached: &Attached) -> Written {
         .and_all(shared)
 }
 
+/// The volume with the answers as it is noted.
+pub fn answers(path: &str) -> Written {
+    Written::new("passthru:answers").with("path", path)
+}
+
 /// What a domain had in the place of the note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Had {
@@ -115,21 +118,21 @@ enum Had {
     Tag,
 }
 
-/// Notes a card.
-pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
+/// Adds an element to the note.
+pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, noted: Written) {
     if let Some(note) = element(domain) {
         let prefix = note.name.split_once(':').map_or("passthru", |(prefix, _)| prefix);
-        let text = written(attached).render().replace("passthru:", &format!("{prefix}:"));
+        let text = noted.render().replace("passthru:", &format!("{prefix}:"));
         return edits.append(note, &[text]);
     }
-    let note = |had: Option<Had>| {
+    let note = move |had: Option<Had>| {
         let note = Written::new("passthru:vm").with("xmlns:passthru", NAMESPACE);
         let note = match had {
             Some(Had::Nothing) => note.with("metadata", "made"),
             Some(Had::Tag) => note.with("metadata", "opened"),
             None => note,
         };
-        note.and(written(attached))
+        note.and(noted)
     };
     match domain.root.child("metadata") {
         Some(metadata) => {
@@ -143,10 +146,20 @@ pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
     }
 }
 
-/// Takes the note of a card out, and with it all that was made for it alone.
-pub fn remove(edits: &mut Edits<'_>, domain: &Domain<'_>, card: &Card) {
+/// Takes the note of a card out.
+pub fn remove_card(edits: &mut Edits<'_>, domain: &Domain<'_>, card: &Card) {
+    remove(edits, domain, |child| attached(child).is_some_and(|found| found.card == *card));
+}
+
+/// Takes the note of the volume with the answers out.
+pub fn remove_answers(edits: &mut Edits<'_>, domain: &Domain<'_>) {
+    remove(edits, domain, |child| child.local_name() == "answers");
+}
+
+/// Takes an element of the note out, and with it all that was made for it alone.
+fn remove(edits: &mut Edits<'_>, domain: &Domain<'_>, which: impl FnMut(&&Element) -> bool) {
     let Some(note) = element(domain) else { return };
-    let Some(noted) = card_element(note, card) else { return };
+    let Some(noted) = note.children.iter().find(which) else { return };
     if note.children.len() > 1 {
         return edits.remove(noted);
     }

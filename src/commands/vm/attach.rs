@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::change::{Change, must_be_off};
+use super::change::{Beside, Change, must_be_off};
+use super::shared_memory::granted;
 use super::{inactive, parsed};
 use crate::check::{Case, Desired, Verdict};
 use crate::commands::check::{could_look, judge, show};
@@ -43,6 +44,9 @@ pub struct Args {
     /// Share memory for Looking Glass, for a frame of this size: 2560x1440, or 3840x2160@hdr
     #[arg(long, value_name = "WxH[@hdr]")]
     looking_glass: Option<Frame>,
+    /// Who opens the shared memory; left out, the user that called sudo
+    #[arg(long, value_name = "USER", requires = "looking_glass")]
+    looking_glass_user: Option<String>,
     /// Go on in spite of this blocker; may be repeated
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
@@ -89,10 +93,11 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         shared_memory: args.looking_glass.map(|frame| frame.mebibytes()),
     };
     let after = attach(&domain, &wish).map_err(|refused| why(&args.name, &refused))?;
-    if args.looking_glass.is_some() {
-        remarks.push(crate::vm::looking_glass::PERMISSIONS.to_owned());
-    }
     drop(domain);
+    let beside = match args.looking_glass {
+        Some(_) => granted(&session, args.looking_glass_user.as_deref(), &mut remarks)?,
+        None => Beside::default(),
+    };
     let name = name_of(&host, &case);
     let change = Change {
         verb: VmVerb::Attach,
@@ -102,7 +107,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         name: format!("{name} for {}", args.name),
         before: Some(xml),
         after,
-        image: None,
+        beside,
         remarks,
         next: format!(
             "`passthru vm check {name}` compares host and machine; then `virsh start {name}`, and install the card's driver in Windows.",

@@ -33,7 +33,9 @@ pub fn there_and_back(house: &House) {
 
         let more: &[&str] = match os {
             "win10" => &[],
-            _ => &["--no-display", "--looking-glass", "2560x1440"],
+            _ => {
+                &["--no-display", "--looking-glass", "2560x1440", "--looking-glass-user", "nobody"]
+            }
         };
         house.does(&[&["vm", "attach", name, "07:00.0", "--yes"], more].concat());
         let with = house.xml(name);
@@ -155,41 +157,4 @@ pub fn edits_of_others_are_kept(house: &House) {
     assert!(std::path::Path::new(image).exists(), "a disk with something on it stays");
     assert_eq!(house.all().0, "");
     std::fs::remove_file(image).expect("removed");
-}
-
-/// The volume with the answers, as the tools of others read it.
-pub fn answers(house: &House) {
-    use std::os::unix::fs::PermissionsExt as _;
-    house.does(&create("asks", &["--os", "win10"]));
-    let password = house.file("password", "a<b&c'\"\n");
-    let volume = house.file("x", "").replace("/x", "/answers.img");
-    let arguments = ["vm", "unattended", "asks", "--user", "Zoe", "--out", &volume];
-    let more = ["--password-file", &password, "--language", "de-DE"];
-    house.does(&[&arguments[..], &more].concat());
-    let mode = std::fs::metadata(&volume).expect("a volume").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "it holds a password");
-    assert!(house.refuses(&arguments).contains("File exists"));
-    let of = |program: &str, args: &[&str]| {
-        let found = crate::tools::find(program).unwrap_or_else(|| panic!("{program} is there"));
-        crate::tools::output(std::process::Command::new(found).args(args))
-    };
-    let told = of("file", &["--brief", &volume]);
-    assert!(told.contains("FAT (12 bit)") && told.contains("label: \"PASSTHRU   \""), "{told}");
-    assert!(of("mdir", &["-i", &volume, "-b", "::"]).ends_with("::/Autounattend.xml\n"));
-    let text = of("mtype", &["-i", &volume, "::/Autounattend.xml"]);
-    let file = house.file("answers.xml", &text);
-    let value =
-        "//*[local-name()='LocalAccount']/*[local-name()='Password']/*[local-name()='Value']";
-    let read = of("xmllint", &["--nonet", "--xpath", &format!("string({value})"), &file]);
-    assert_eq!(read.trim_end_matches('\n'), "a<b&c'\"");
-    // Folders of virtio-win.iso: DRIVER/OS/ARCHITECTURE.
-    let layout = ["viostor/w10/amd64", "NetKVM/w10/amd64"];
-    let paths = of("xmllint", &["--nonet", "--xpath", "//*[local-name()='Path']/text()", &file]);
-    let paths: Vec<String> = paths.lines().map(|path| path.trim().replace('\\', "/")).collect();
-    assert_eq!(paths.len(), 8, "{paths:?}");
-    for path in paths {
-        let (letter, inside) = path.split_once(":/").expect("a letter");
-        assert!("DEFG".contains(letter) && layout.contains(&inside), "{path}");
-    }
-    house.does(&["undo", "--yes"]);
 }
