@@ -1,6 +1,7 @@
 //! Domains as they are found in the field, with a card put in and taken out.
 
 mod making;
+mod rules;
 
 use super::attach::{Refused, Screen, Wish, attach};
 use super::card::{Card, Managed};
