@@ -80,6 +80,7 @@ fn cannot_run() -> Option<String> {
 fn inside(work: &Path) {
     let mut house = house::House::make(work);
     machines::there_and_back(&house);
+    machines::on_another_driver(&house);
     machines::domains_of_others_get_their_bytes_back(&house);
     machines::edits_of_others_are_kept(&house);
     answers::in_and_out(&house);

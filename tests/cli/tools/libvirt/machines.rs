@@ -1,6 +1,6 @@
 //! What must work.
 
-use super::house::House;
+use super::house::{House, on_the_test_driver};
 
 const ISO: &str = "/var/lib/libvirt/images/windows.iso";
 const VIRTIO: &str = "/var/lib/libvirt/images/virtio-win.iso";
@@ -71,6 +71,47 @@ pub fn there_and_back(house: &House) {
         house.does(&["undo", "--yes"]);
         assert_eq!(house.all(), before, "and again");
     }
+}
+
+/// The machine of the guide, with KVM and all, and both Windows with and without a card.
+pub fn on_another_driver(house: &House) {
+    let guide = crate::harness::project()
+        .join("src/vm/tests/snapshots/passthru__vm__tests__making__eleven.snap");
+    let guide = std::fs::read_to_string(guide).expect("a snapshot");
+    let guide = &guide[guide.find("<domain").expect("a domain")..];
+    house.validates(guide);
+    let kept = on_the_test_driver(&house.file("guide.xml", guide), "windows");
+    for part in [
+        "<domain type='kvm'>",
+        "<os firmware='efi'>",
+        "name='secure-boot'",
+        "<stimer state='on'>",
+        "<vendor_id state='on' value='passthruhost'/>",
+        "<hidden state='on'/>",
+        "<cpu mode='host-passthrough' check='none' migratable='off'>",
+        "<tpm model='tpm-crb'>",
+        "<memballoon model='none'/>",
+        "<passthru:spec>",
+    ] {
+        assert!(kept.contains(part), "{part}: {kept}");
+    }
+    for os in ["win10", "win11"] {
+        house.does(&create(os, &["--iso", ISO, "--virtio-iso", VIRTIO, "--os", os]));
+        house.does(&["vm", "attach", os, "07:00.0", "--yes"]);
+        house.does(&["vm", "unattended", os, "--user", "Zoe", "--yes"]);
+        let whole = house.xml(os);
+        house.validates(&whole);
+        let kept = on_the_test_driver(&house.file("whole.xml", &whole), os);
+        assert_eq!(kept.matches("<hostdev ").count(), 2, "{kept}");
+        assert!(kept.contains("multifunction='on'") && kept.contains("-answers.img'"), "{kept}");
+        for _ in 0..3 {
+            house.does(&["undo", "--yes"]);
+        }
+    }
+    let shown = house.does(&["vm", "--connect", "test:///default", "show", "test"]);
+    assert!(shown.starts_with("test on test:///default\n  running\n"), "{shown}");
+    let named = ["vm", "--connect", "test:///default", "attach", "test", "07:00.0", "--yes"];
+    assert!(house.refuses(&named).contains("the domain test is running"));
 }
 
 /// Domains as people have them, defined as far as this libvirt takes them without KVM.
