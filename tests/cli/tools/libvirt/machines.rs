@@ -21,7 +21,7 @@ pub fn there_and_back(house: &House) {
         let bare = house.xml(name);
         house.validates(&bare);
         assert_eq!(bare.contains("<tpm model='tpm-crb'>"), os == "win11", "{bare}");
-        assert_eq!(bare.contains("name='enrolled-keys'"), os == "win11", "{bare}");
+        assert_eq!(bare.contains("enabled='yes' name='secure-boot'"), os == "win11", "{bare}");
         assert!(bare.contains("<os firmware='efi'>") && bare.contains(&image), "{bare}");
         let size = std::fs::metadata(&image).expect("an image").len();
         assert!(size < 1 << 20, "it is sparse: {size}");
