@@ -61,7 +61,7 @@ pub struct Args {
 pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
     let xml = inactive(libvirt, &args.name)?;
-    must_be_off(libvirt, &args.name)?;
+    let off = must_be_off(libvirt, &args.name);
     let held = session.resume()?;
     let host = session.host();
     could_look(&host)?;
@@ -74,6 +74,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         return Ok(Answer::No);
     };
     let card = Card::of(&host, gpu);
+    off.map_err(|error| not_while_it_runs(error, &card))?;
     let mut remarks = elsewhere(libvirt, &args.name, &card)?;
     let managed = card.managed(&host);
     if managed == Managed::ByLibvirt && report.has("gpu-drives-display") {
@@ -119,6 +120,17 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
 
 fn name_of(host: &Host, case: &Case<'_>) -> String {
     case.display().map(|display| host.named(display)).unwrap_or_default()
+}
+
+/// QEMU plugs whole slots of PCI Express, function 0 last (QEMU, docs/pcie.txt), and libvirt plugs
+/// a device of one function (libvirt, domain XML format, `multifunction`).
+fn not_while_it_runs(error: Error, card: &Card) -> Error {
+    match card.functions.len() {
+        0 | 1 => error,
+        functions => error.cause(format!(
+            "the card has {functions} functions, and only a single one can be plugged into a running guest"
+        )),
+    }
 }
 
 /// A card has one guest at a time.

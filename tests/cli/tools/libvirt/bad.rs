@@ -85,7 +85,8 @@ pub fn a_running_machine(house: &House) {
     let file = house.file("runs.xml", &text);
     house.virsh(&["define", &file]);
     house.virsh(&["start", "runs", "--paused"]);
-    says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &["the domain runs is paused"]);
+    let why = ["the domain runs is paused", "the card has 2 functions", "virsh shutdown runs"];
+    says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &why);
     says(house, &["vm", "detach", "runs", "--yes"], &["virsh shutdown runs"]);
     let answers = ["vm", "unattended", "runs", "--user", "Zoe", "--yes"];
     says(house, &answers, &["the domain runs is paused"]);
