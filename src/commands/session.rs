@@ -11,7 +11,7 @@ use crate::host::rom::Probe;
 use crate::sys::writer::Writer;
 use crate::sys::{StopRequest, Sysroot, process};
 use crate::transaction::{
-    self, DIR, Done, Draft, Engine, Failure, Held, Record, Run, TakenBack, prepare,
+    self, DIR, Done, Draft, Engine, Failure, Held, Record, Run, Secret, TakenBack, prepare,
 };
 use crate::ui::Ui;
 
@@ -125,7 +125,7 @@ impl<'a> Session<'a> {
     pub fn recover(&self, held: &Held<'_>) -> Result<Vec<(Record, TakenBack)>, Error> {
         let stop = StopRequest::default();
         let say = |text: &str| self.ui.status(text);
-        transaction::recover(&self.engine(held, &stop, &say))
+        transaction::recover(&self.engine(held, &stop, &say, None))
     }
 
     fn engine<'e>(
@@ -133,9 +133,10 @@ impl<'a> Session<'a> {
         held: &'e Held<'_>,
         stop: &'e StopRequest,
         say: &'e dyn Fn(&str),
+        secret: Option<&'e Secret>,
     ) -> Engine<'e> {
         let run = Run { limit: self.limit, stop, say };
-        Engine { disk: &self.disk, root: &self.root, store: held, run }
+        Engine { disk: &self.disk, root: &self.root, store: held, run, secret }
     }
 
     /// Carries a draft out. From here on a stop request takes everything back.
@@ -160,7 +161,7 @@ impl<'a> Session<'a> {
             .begin(record, &draft.contents)
             .map_err(|error| Error::from(error).hint("It had not begun: nothing was changed."))?;
         let say = |text: &str| self.ui.status(text);
-        let engine = self.engine(&held, &stop, &say);
+        let engine = self.engine(&held, &stop, &say, draft.secret.as_ref());
         let done = engine.carry_out(&record).map_err(|failure| explain(&record, *failure))?;
         Ok((record, done))
     }
@@ -177,7 +178,7 @@ impl<'a> Session<'a> {
     ) -> Result<(), Error> {
         let stop = StopRequest::default();
         let say = |text: &str| self.ui.status(text);
-        self.engine(held, &stop, &say).select(record, promote)
+        self.engine(held, &stop, &say, None).select(record, promote)
     }
 
     /// The machine as it is now.

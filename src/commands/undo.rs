@@ -122,10 +122,11 @@ fn plan_undo(
     let commands = crate::plan::regeneration(host, paths, &record.standing_parameters());
     let mut undo = undo(&session.disk, held, record, commands, on_conflict)?;
     match held.undo_domain(transaction, &session.root, &mut undo.draft.contents)? {
-        None | Some(DomainUndo::Nothing) => {}
-        Some(DomainUndo::Change(change, stays)) => {
+        None => {}
+        Some(DomainUndo::Change { change, kept, remarks }) => {
             undo.draft.domain = Some(change);
-            undo.merged.extend(stays);
+            undo.merged.extend(kept);
+            undo.remarks.extend(remarks);
         }
         Some(DomainUndo::Conflict(path, texts)) => {
             undo.conflicts.push(Conflict { path, texts: Some(texts), solvable: false });

@@ -149,6 +149,8 @@ pub struct UndoDocument {
     pub commands: Vec<Vec<String>>,
     /// The entry on trial that goes; the boot loader is not told to start it any more.
     pub trial: Option<String>,
+    /// What should be known about it.
+    pub remarks: Vec<String>,
 }
 
 /// A file where both changed the same lines.
@@ -174,7 +176,8 @@ impl UndoDocument {
         let changes = undo.draft.changes.iter().map(|change| {
             Diff::between(&change.path, content(&change.before), content(&change.after))
         });
-        let domain = undo.draft.domain.as_ref().map(|change| {
+        let changed = undo.draft.domain.iter().filter(|change| change.before != change.after);
+        let domain = changed.map(|change| {
             Diff::between(&change.label(), content(&change.before), content(&change.after))
         });
         Self {
@@ -188,6 +191,7 @@ impl UndoDocument {
                 Some(Selection::Clear { trial, .. }) => Some(trial.entry.clone()),
                 _ => None,
             },
+            remarks: undo.remarks.clone(),
         }
     }
 }

@@ -9,7 +9,7 @@ pub mod reviewed;
 mod verify;
 mod vm;
 
-pub use apply::{ApplyDocument, UndoDocument};
+pub use apply::{ApplyDocument, Diff, UndoDocument};
 pub use check::CheckDocument;
 pub use inspect::{Gpu, Group, GroupDevice, InspectDocument};
 pub use log::{Contents, LogDocument, Logged, RecoverDocument, TransactionDocument};

@@ -7,7 +7,8 @@ use super::apply::Diff;
 use crate::check::Finding;
 use crate::host::Host;
 use crate::host::pci::PciAddress;
-use crate::transaction::{TransactionId, VmVerb};
+use crate::plan::Command;
+use crate::transaction::{ImageChange, TransactionId, VmVerb};
 use crate::vm::domain::Domain;
 use crate::vm::note::{Attached, Note};
 use crate::vm::tune::Tuning;
@@ -32,6 +33,12 @@ pub struct VmDocument {
     pub image: Option<String>,
     /// What the domain is tuned to; `null` where it is not about that.
     pub tuning: Option<Tuning>,
+    /// The volume with the answers to Setup's questions.
+    pub volume: Option<VmVolume>,
+    /// The file of the host that changes with it.
+    pub file: Option<Diff>,
+    /// The program that reads that file.
+    pub command: Option<Vec<String>>,
     /// What should be known about it.
     pub remarks: Vec<String>,
     /// Its number; `null` where nothing was done.
@@ -40,6 +47,16 @@ pub struct VmDocument {
     pub reason: Option<String>,
     /// What to do next.
     pub next: String,
+}
+
+/// A volume with answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
+pub struct VmVolume {
+    /// Absolute path.
+    pub path: String,
+    /// It is written; otherwise it is removed.
+    pub written: bool,
 }
 
 /// What a [`VmDocument`] is made from.
@@ -56,8 +73,12 @@ pub struct VmParts<'a> {
     pub before: Option<&'a str>,
     /// XML after.
     pub after: &'a str,
-    /// The image that is made.
-    pub image: Option<&'a str>,
+    /// The image or volume that is made, or goes.
+    pub image: Option<&'a ImageChange>,
+    /// The file of the host that changes.
+    pub file: Option<Diff>,
+    /// The program that reads it.
+    pub command: Option<&'a Command>,
     /// What the domain is tuned to.
     pub tuning: Option<&'a Tuning>,
     /// What should be known.
@@ -71,6 +92,16 @@ impl VmDocument {
     pub fn of(parts: &VmParts<'_>) -> Self {
         let path = format!("{}/{}", parts.connect, parts.domain);
         let before = parts.before.map(str::as_bytes);
+        let volume = |image: &ImageChange| match image {
+            ImageChange::WriteAnswers { path } | ImageChange::RemoveAnswers { path } => {
+                Some(VmVolume { path: path.clone(), written: image.is_made() })
+            }
+            _ => None,
+        };
+        let made = |image: &ImageChange| match image {
+            ImageChange::Make { path, .. } => Some(path.clone()),
+            _ => None,
+        };
         Self {
             schema: Schema { name: "vm", version: 1 },
             verb: parts.verb,
@@ -78,7 +109,10 @@ impl VmDocument {
             domain: parts.domain.to_owned(),
             gpu: parts.gpu,
             change: Diff::between(&path, before, Some(parts.after.as_bytes())),
-            image: parts.image.map(str::to_owned),
+            image: parts.image.and_then(made),
+            volume: parts.image.and_then(volume),
+            file: parts.file.clone(),
+            command: parts.command.map(|command| command.argv.clone()),
             tuning: parts.tuning.cloned(),
             remarks: parts.remarks.to_vec(),
             transaction: None,
@@ -112,6 +146,8 @@ pub struct VmShowDocument {
     pub tuned: Option<VmTuned>,
     /// Functions of the host that it takes besides.
     pub other_hostdevs: Vec<PciAddress>,
+    /// The volume with the answers to Setup's questions, while it is in.
+    pub answers: Option<String>,
 }
 
 /// An attached card.
@@ -172,6 +208,7 @@ impl VmShowDocument {
                 .as_ref()
                 .map(|tuned| VmTuned { cpus: tuned.cpus.clone(), host: tuned.host.clone() }),
             other_hostdevs: domain.sources().filter(|address| !own(address)).collect(),
+            answers: note.answers.clone(),
         }
     }
 }

@@ -95,6 +95,10 @@ pub const MODPROBE_DIRS: [&str; 5] = [
 pub const MODULES_LOAD_DIRS: [&str; 3] =
     ["etc/modules-load.d", "run/modules-load.d", "usr/lib/modules-load.d"];
 
+/// Who may open the memory that a guest shares for Looking Glass. It belongs to a virtual machine
+/// and not to a plan.
+pub const TMPFILES: &str = "etc/tmpfiles.d/passthru-looking-glass.conf";
+
 /// Files that passthru may own; their state belongs to every plan.
 pub const OWNED: [&str; 15] = [
     intent::INTENT,

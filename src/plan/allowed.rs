@@ -1,16 +1,16 @@
 //! The closed set of files that a plan may ever change.
 
-use crate::host::OWNED;
 use crate::host::boot::ESP_DIRS;
+use crate::host::{OWNED, TMPFILES};
 
 /// Files of others that a plan edits.
 const EDITED: [&str; 3] = ["etc/default/grub", "etc/mkinitcpio.conf", "etc/kernel/cmdline"];
 
-/// True for an absolute path that some plan may create, edit or remove. What stands in a record
+/// True for an absolute path that some transaction may create, edit or remove. What stands in a record
 /// or in a reviewed plan is asked too, so nothing in it is taken on trust.
 pub fn may_change(path: &str) -> bool {
     let Some(path) = path.strip_prefix('/') else { return false };
-    if OWNED.contains(&path) || EDITED.contains(&path) {
+    if OWNED.contains(&path) || EDITED.contains(&path) || path == TMPFILES {
         return true;
     }
     let Some((dir, name)) = path.rsplit_once('/') else { return false };
@@ -27,7 +27,7 @@ pub fn may_make(dir: &str) -> bool {
     !inside.is_empty()
         && (entries
             || inside == "etc/default/grub.d"
-            || OWNED.iter().chain(&EDITED).any(|path| below(&path)))
+            || OWNED.iter().chain(&EDITED).chain([&TMPFILES]).any(|path| below(&path)))
 }
 
 /// A name that is not hidden; neither GRUB nor systemd-boot reads hidden files.
@@ -54,6 +54,7 @@ mod tests {
             "/efi/loader/entries/~a b+3.conf",
             "/boot/efi/loader/entries/x.conf",
             "/usr/lib/dracut/modules.d/91passthru/passthru.sh",
+            "/etc/tmpfiles.d/passthru-looking-glass.conf",
         ] {
             assert!(may_change(path), "{path}");
         }

@@ -28,13 +28,13 @@ pub mod writer;
 
 pub use archive::ArchiveEntry;
 pub use clock::{Stopwatch, now, pause};
-pub use fat::fat_volume;
+pub use fat::{VOLUME_SIZE, fat_volume, is_own_volume};
 pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;
 pub use output::{
-    can_ask, create_new, create_private, environment, read_answer, read_at_most, stdout_width,
-    write_stderr, write_stdout,
+    can_ask, create_new, environment, read_answer, read_at_most, stdout_width, write_stderr,
+    write_stdout,
 };
 pub use signal::StopRequest;
 pub use sysroot::{Dir, OpenRootError, Sysroot};

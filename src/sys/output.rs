@@ -83,17 +83,6 @@ pub fn read_at_most(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a new file that only its owner may read; an existing one is never replaced.
-///
-/// # Errors
-/// The file exists, or its directory cannot be written.
-pub fn create_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 /// Writes a new file; an existing one is never replaced.
 ///
 /// # Errors

@@ -4,32 +4,25 @@
 //! libvirt is the record of how far it came, as files are of theirs: the domain is as before, as
 //! after, or somebody else changed it.
 
+mod answers;
+mod image;
 mod undo;
 
+pub use answers::Secret;
+pub use image::ImageChange;
 pub use undo::DomainUndo;
-
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
-use super::journal::Event;
-use super::record::{Contents, Record, Saved, TransactionId};
+use super::record::{Contents, Record, Saved};
 use super::rollback::TakenBack;
 use crate::config::xml::Element;
 use crate::error::Error;
 use crate::libvirt::{GuestState, Libvirt};
 use crate::sys::Sysroot;
-use crate::sys::process::{Captured, Ended, capture};
 use crate::sys::writer::digest;
 use crate::vm::compare::missing;
-
-/// Making an image is making a table; a slow disk may take a while.
-const IMAGE_LIMIT: Duration = Duration::from_secs(120);
-
-/// No empty image is larger: QEMU writes its tables alone, of which the first-level one is the
-/// largest, with 8 bytes for each 512 MiB (QEMU, docs/interop/qcow2.txt), and sizes end at 1 PiB.
-const EMPTY_IMAGE: u64 = 32 << 20;
 
 /// What a verb does to a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +37,8 @@ pub enum VmVerb {
     Detach,
     /// It is pinned to cores of the host, or no more.
     Tune,
+    /// The answers to Setup's questions go in, or come out.
+    Unattended,
 }
 
 impl VmVerb {
@@ -54,37 +49,7 @@ impl VmVerb {
             Self::Attach => "attach",
             Self::Detach => "detach",
             Self::Tune => "tune",
-        }
-    }
-}
-
-/// What becomes of a disk image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "image")]
-pub enum ImageChange {
-    /// A sparse one is made.
-    Make {
-        /// Absolute path.
-        path: String,
-        /// Bytes that the guest sees.
-        size: u64,
-    },
-    /// An empty one goes.
-    Remove {
-        /// Absolute path.
-        path: String,
-        /// Bytes that the guest saw.
-        size: u64,
-        /// SHA-256 of the file while it is empty.
-        empty: String,
-    },
-}
-
-impl ImageChange {
-    /// Absolute path.
-    pub fn path(&self) -> &str {
-        match self {
-            Self::Make { path, .. } | Self::Remove { path, .. } => path,
+            Self::Unattended => "unattended",
         }
     }
 }
@@ -102,7 +67,7 @@ pub struct DomainChange {
     pub before: Saved,
     /// Its inactive XML as it is meant to be.
     pub after: Saved,
-    /// The image that is made or goes with it.
+    /// The image or volume that is made or goes with it.
     pub image: Option<ImageChange>,
 }
 
@@ -135,22 +100,44 @@ impl Engine<'_> {
             return Err(Error::new(format!("{} was changed meanwhile", change.label()))
                 .hint("Somebody else edits this domain right now. Try again when they are done."));
         }
-        if let Some(ImageChange::Make { path, size }) = &change.image {
-            self.make_image(record.id, path, *size)?;
+        match &change.image {
+            Some(ImageChange::Make { path, size }) => self.make_image(record.id, path, *size)?,
+            Some(ImageChange::WriteAnswers { path }) => self.write_answers(record.id, path)?,
+            Some(ImageChange::Remove { .. } | ImageChange::RemoveAnswers { .. }) | None => {}
         }
         let Some(after) = after else {
-            libvirt.undefine(&change.domain, self.guest_state(change))?;
+            if before.is_some() {
+                libvirt.undefine(&change.domain, self.guest_state(change))?;
+            }
             if let Some(ImageChange::Remove { path, empty, .. }) = &change.image {
                 self.remove_image(path, Some(empty))?;
             }
             return Ok(());
         };
-        libvirt.define(&after)?;
+        if before.as_ref() != Some(&after) {
+            self.define(record, change, &libvirt, &after)?;
+        }
+        // Last: it is kept nowhere, and nothing brings it back.
+        match &change.image {
+            Some(ImageChange::RemoveAnswers { path }) => self.remove_answers(path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Defines a domain, and reads it back.
+    fn define(
+        &self,
+        record: &Record,
+        change: &DomainChange,
+        libvirt: &Libvirt,
+        after: &str,
+    ) -> Result<(), Error> {
+        libvirt.define(after)?;
         let found = libvirt.inactive(&change.domain)?;
         self.store.keep_defined(record.id, found.as_deref().unwrap_or_default())?;
         let lost = match &found {
             None => Some("it is not there".to_owned()),
-            Some(found) => lost(&after, found),
+            Some(found) => lost(after, found),
         };
         if let Some(lost) = lost {
             let error =
@@ -168,17 +155,7 @@ impl Engine<'_> {
         let Some(change) = &record.domain else { return Ok(()) };
         of_this_system(self.root)?;
         let journal = self.store.read(record.id)?.journal;
-        if let Some(ImageChange::Make { path, .. }) = &change.image
-            && journal.was_making_image()
-            && !self.remove_image(path, journal.image())?
-        {
-            back.kept.push(path.clone());
-        }
-        if let Some(ImageChange::Remove { path, size, .. }) = &change.image
-            && self.disk.meta(path.trim_start_matches('/'))?.is_none()
-        {
-            self.make_image(record.id, path, *size)?;
-        }
+        self.image_back(record, change, &journal, back)?;
         let libvirt = Libvirt::new(&change.connect)?;
         let (before, after) = self.sides(record, change)?;
         let now = libvirt.inactive(&change.domain)?;
@@ -215,49 +192,6 @@ impl Engine<'_> {
             Some(ImageChange::Remove { .. }) => GuestState::Remove,
             _ => GuestState::Keep,
         }
-    }
-
-    fn make_image(&self, id: TransactionId, path: &str, size: u64) -> Result<(), Error> {
-        let size = size.to_string();
-        let argv = ["qemu-img", "create", "-q", "-f", "qcow2", "--", path, &size];
-        let cannot =
-            |reason: String| Error::new(format!("cannot make the disk image {path}")).cause(reason);
-        let inside = path.trim_start_matches('/');
-        // qemu-img replaces whatever is there.
-        if self.disk.meta(inside)?.is_some() {
-            return Err(cannot("somebody put a file there meanwhile, and it stays".to_owned()));
-        }
-        self.store.note(id, Event::MakingImage { path: path.to_owned() })?;
-        match capture(&argv, b"", IMAGE_LIMIT, self.run.stop) {
-            Ok(Captured { ended: Ended::Code(0), .. }) => {}
-            Ok(Captured { ended, stderr, .. }) => {
-                let said = stderr.trim().trim_start_matches("qemu-img: ").to_owned();
-                return Err(cannot(if said.is_empty() { ended.to_string() } else { said }));
-            }
-            Err(error) => {
-                return Err(cannot(format!("the program qemu-img does not start: {error}"))
-                    .hint("Install it: on Debian and Ubuntu `qemu-utils`, elsewhere `qemu-img`."));
-            }
-        }
-        self.disk.sync(inside.rsplit_once('/').map_or("", |(dir, _)| dir));
-        let digest = self.disk.digest_of(inside)?.unwrap_or_default();
-        Ok(self.store.note(id, Event::ImageMade { path: path.to_owned(), digest })?)
-    }
-
-    /// Removes an image while nothing was written to it; false where something was. Of one that
-    /// was being made when the machine stopped no digest is known: it goes if it is no larger than
-    /// an empty one.
-    fn remove_image(&self, path: &str, empty: Option<&str>) -> Result<bool, Error> {
-        let inside = path.trim_start_matches('/');
-        let Some(meta) = self.disk.meta(inside)? else { return Ok(true) };
-        let untouched = match empty {
-            Some(empty) => self.disk.digest_of(inside)?.as_deref() == Some(empty),
-            None => meta.size <= EMPTY_IMAGE,
-        };
-        if untouched {
-            self.disk.remove(inside)?;
-        }
-        Ok(untouched)
     }
 }
 

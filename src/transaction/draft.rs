@@ -1,6 +1,6 @@
 //! A transaction before it begins: complete data, made from a plan or from what is taken back.
 
-use super::domain::DomainChange;
+use super::domain::{DomainChange, Secret};
 use super::record::{Aims, Block, Change, Contents, Kind, Saved, Selection};
 use crate::host::pci::PciAddress;
 use crate::plan::{Command, FileState, Plan, Stage};
@@ -27,6 +27,8 @@ pub struct Draft {
     pub selection: Option<Selection>,
     /// The virtual machine that is made or changed, after all files.
     pub domain: Option<DomainChange>,
+    /// What belongs into the volume with the answers, if one is written.
+    pub secret: Option<Secret>,
     /// What it is for.
     pub aims: Aims,
 }
@@ -48,6 +50,7 @@ impl Draft {
                 block: Block::default(),
             }),
             domain: None,
+            secret: None,
             aims,
         };
         for change in &plan.changes {
@@ -74,6 +77,7 @@ impl Draft {
             commands: Vec::new(),
             selection: None,
             domain: Some(domain),
+            secret: None,
             aims: Aims::default(),
         }
     }

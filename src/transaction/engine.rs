@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::domain::Secret;
 use super::held::Held;
 use super::journal::Event;
 use super::record::{Change, Record, Saved};
@@ -41,6 +42,8 @@ pub struct Engine<'a> {
     pub store: &'a Held<'a>,
     /// How programs are run.
     pub run: Run<'a>,
+    /// What is written and kept nowhere.
+    pub secret: Option<&'a Secret>,
 }
 
 /// What was done.

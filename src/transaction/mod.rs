@@ -20,8 +20,8 @@ mod select;
 mod store;
 mod undo;
 
-pub use domain::{DomainChange, DomainUndo, ImageChange, VmVerb, saved};
-pub use draft::Draft;
+pub use domain::{DomainChange, DomainUndo, ImageChange, Secret, VmVerb, saved};
+pub use draft::{Draft, File};
 pub use edited::edited;
 pub use engine::{Done, Engine, Failure, Run};
 pub use held::Held;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::domain::{DomainChange, ImageChange};
+use super::domain::ImageChange;
 use super::draft::Draft;
 use super::record::{Output, Record, Saved, Selection, TransactionId, VERSION};
 use super::select::{in_the_way, selecting, with_block};
-use super::store::DIR;
+use super::store::{DIR, is_product};
 use crate::error::Error;
 use crate::host::{Host, booted};
 use crate::sys::process::PATH;
@@ -48,8 +48,19 @@ pub fn prepare(
         outputs = look.outputs(draft);
         look.room(host, &mut outputs);
     }
-    if let Some(DomainChange { image: Some(ImageChange::Make { path, .. }), .. }) = &draft.domain {
-        look.image(path);
+    match draft.domain.as_ref().and_then(|domain| domain.image.as_ref()) {
+        Some(ImageChange::Make { path, .. }) => {
+            look.new_file(
+                "disk image",
+                path,
+                "`--disk PATH` takes one that is there; take another name, or move it away.",
+            );
+            look.program(&["qemu-img".to_owned()]);
+        }
+        Some(ImageChange::WriteAnswers { path }) => {
+            look.new_file("file", path, "Name another one with --out, or move it away.");
+        }
+        Some(ImageChange::Remove { .. } | ImageChange::RemoveAnswers { .. }) | None => {}
     }
     if !look.problems.is_empty() {
         let mut error = Error::new("this cannot be carried out, and nothing was changed");
@@ -126,17 +137,17 @@ impl Look<'_> {
         }
     }
 
-    /// A new disk image takes the place of nothing, in a directory that is there.
-    fn image(&mut self, path: &str) {
+    /// A new image takes the place of nothing, in a directory that is there.
+    fn new_file(&mut self, what: &str, path: &str, hint: &str) {
+        if !is_product(path) {
+            let hint = "Name a file outside of /etc, without `..`.";
+            return self.problem(format!("the {what} {path} cannot be there"), hint);
+        }
         let inside = path.trim_start_matches('/');
         let parent = inside.rsplit_once('/').map_or("", |(dir, _)| dir);
         match self.disk.meta(inside) {
             Ok(None) if !self.disk.is_link(inside) => {}
-            Ok(_) => {
-                let hint =
-                    "`--disk PATH` takes one that is there; take another name, or move it away.";
-                return self.problem(format!("the disk image {path} exists already"), hint);
-            }
+            Ok(_) => return self.problem(format!("the {what} {path} exists already"), hint),
             Err(error) => return self.problem(error.to_string(), ""),
         }
         match self.disk.dir_obstacle(parent) {
@@ -147,7 +158,6 @@ impl Look<'_> {
                 self.problem(error.to_string(), hint);
             }
         }
-        self.program(&["qemu-img".to_owned()]);
     }
 
     /// Notes the directories that have to be made, and whether the first that is there can be

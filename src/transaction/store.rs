@@ -7,6 +7,7 @@ use super::record::{Record, Saved, TransactionId, VERSION};
 use crate::error::Error;
 use crate::plan::{PROGRAMS, may_change, may_make};
 use crate::sys::writer::{WriteError, Writer, digest};
+use crate::vm::looking_glass;
 
 /// Where it is, inside the root.
 pub const DIR: &str = "var/lib/passthru";
@@ -180,17 +181,19 @@ fn unknown_path(record: &Record) -> Option<&str> {
     let change = record.changes.iter().map(|change| change.path.as_str()).find(|p| !may_change(p));
     let dirs = record.directories.iter().chain(&record.leftovers).map(String::as_str);
     let dir = dirs.into_iter().find(|dir| !may_make(dir));
-    let plain = |path: &str| {
-        path.starts_with('/')
-            && !path.starts_with("/etc/")
-            && !path.split('/').any(|part| part == "..")
-    };
-    let output = record.outputs.iter().map(|output| output.path.as_str()).find(|path| !plain(path));
+    let output = record.outputs.iter().map(|output| output.path.as_str());
+    let output = output.into_iter().find(|path| !is_product(path));
     let programs = record.commands.iter().map(|c| c.argv.first().map_or("", String::as_str));
-    let program = programs.into_iter().find(|program| !PROGRAMS.contains(program));
+    let known = |program: &&str| PROGRAMS.contains(program) || *program == looking_glass::PROGRAM;
+    let program = programs.into_iter().find(|program| !known(program));
     let image = record.domain.as_ref().and_then(|domain| domain.image.as_ref());
-    let image = image.map(ImageChange::path).filter(|path| !plain(path));
+    let image = image.map(ImageChange::path).filter(|path| !is_product(path));
     change.or(dir).or(output).or(program).or(image)
+}
+
+/// A path that something made may have: absolute, without detours, and no configuration.
+pub fn is_product(path: &str) -> bool {
+    path.starts_with('/') && !path.starts_with("/etc/") && !path.split('/').any(|part| part == "..")
 }
 
 impl From<Damaged> for Error {

@@ -37,6 +37,8 @@ pub struct Undo {
     pub merged: Vec<String>,
     /// What cannot be decided here.
     pub conflicts: Vec<Conflict>,
+    /// What should be known about it.
+    pub remarks: Vec<String>,
 }
 
 /// Looks at every file of a transaction and decides what becomes of it.
@@ -60,9 +62,10 @@ pub fn undo(
         commands,
         selection: record.selection_reversed(),
         domain: None,
+        secret: None,
         aims: record.aims.reversed(),
     };
-    let mut undo = Undo { draft, merged: Vec::new(), conflicts: Vec::new() };
+    let mut undo = Undo { draft, merged: Vec::new(), conflicts: Vec::new(), remarks: Vec::new() };
     for change in &record.changes {
         let found = disk.look(change.inside())?;
         if change.before.is(found.as_ref()) && !change.is_mode_only() {

@@ -81,6 +81,9 @@ pub fn undo(document: &UndoDocument, page: &Page) -> String {
     for path in &document.edited_since {
         let _ = writeln!(out, "  {path} was edited since; those edits stay.");
     }
+    for remark in &document.remarks {
+        out.push_str(&page.wrap(remark, 2));
+    }
     for conflict in &document.conflicts {
         let title = format!("{} was edited where passthru had changed it", conflict.path);
         let _ = writeln!(out, "\n{}", Tone::Caution.paint(&title));

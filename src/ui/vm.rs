@@ -20,6 +20,16 @@ pub fn change(document: &VmDocument, page: &Page) -> String {
     if let Some(tuning) = &document.tuning {
         out.push_str(&pins(tuning, page));
     }
+    if let Some(volume) = &document.volume {
+        let what = if volume.written { "new, for root only" } else { "removed" };
+        let _ = writeln!(out, "  {} ({what})", volume.path);
+    }
+    if let Some(file) = &document.file {
+        out.push_str(&diff::change(&file.path, file.kind, &file.diff, &whole));
+    }
+    if let Some(argv) = &document.command {
+        let _ = writeln!(out, "  {}", argv.join(" "));
+    }
     for remark in &document.remarks {
         let _ = write!(
             out,
@@ -97,6 +107,13 @@ pub fn show(document: &VmShowDocument, page: &Page) -> String {
             "Pinned by passthru: its processors to {}, the emulator to {}.",
             cpus.join(","),
             listed(&tuned.host)
+        );
+        out.push_str(&page.wrap(&text, 2));
+    }
+    if let Some(path) = &document.answers {
+        let text = format!(
+            "The answers for Windows Setup are in it, a password perhaps: {path}. `passthru vm unattended {} --remove` takes them out.",
+            document.domain
         );
         out.push_str(&page.wrap(&text, 2));
     }

@@ -10,7 +10,7 @@ use crate::config::xml::{Element, Written, XmlError};
 /// Name of the file that Setup looks for.
 pub const FILE: &str = "Autounattend.xml";
 /// Drivers that Setup needs for the disk and the network, as folders of virtio-win.iso:
-/// `DRIVER\OS\amd64` (virtio-win-pkg-scripts, filemap.py).
+/// `DRIVER\OS\amd64` (virtio-win/virtio-win-pkg-scripts, util/filemap.py).
 pub const DRIVERS: [&str; 2] = ["viostor", "NetKVM"];
 /// Letters that Setup may give to the volume with the drivers.
 const LETTERS: [char; 4] = ['D', 'E', 'F', 'G'];
@@ -219,6 +219,26 @@ mod tests {
     fn the_answer_file() {
         let text = answers().render().expect("XML");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn every_folder_of_drivers_is_on_the_volume_with_its_driver() {
+        let layout = include_str!("../../tests/virtio-win/layout.txt");
+        for (os, folder) in [(Windows::Win10, "w10"), (Windows::Win11, "w11")] {
+            let paths = Answers { os, ..answers() }.driver_paths();
+            let mut wanted = Vec::new();
+            for letter in "DEFG".chars() {
+                for driver in ["viostor", "NetKVM"] {
+                    wanted.push(format!("{letter}:\\{driver}\\{folder}\\amd64"));
+                    for end in ["cat", "inf", "sys"] {
+                        let file = driver.to_lowercase();
+                        let file = format!("{driver}/{folder}/amd64/{file}.{end}");
+                        assert!(layout.lines().any(|line| line == file), "{file}");
+                    }
+                }
+            }
+            assert_eq!(paths, wanted);
+        }
     }
 
     #[test]

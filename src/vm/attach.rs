@@ -77,9 +77,7 @@ pub fn attach(domain: &Domain<'_>, wish: &Wish<'_>) -> Result<String, Refused> {
         }
     }
     let Some(devices) = domain.root.child("devices") else { return Err(Unfit::NoDevices.into()) };
-    if wish.shared_memory.is_some()
-        && devices.all("shmem").any(|shmem| shmem.attribute("name") == Some(SHARED_MEMORY))
-    {
+    if wish.shared_memory.is_some() && has_shared_memory(domain) {
         return Err(Refused::SharedMemory);
     }
     let port = domain.next_bus();
@@ -98,8 +96,14 @@ pub fn attach(domain: &Domain<'_>, wish: &Wish<'_>) -> Result<String, Refused> {
     edits.append(devices, &added);
     let shared_memory = wish.shared_memory.is_some();
     let attached = Attached { card: card.clone(), port, screen, shared_memory };
-    note::add(&mut edits, domain, &attached);
+    note::add(&mut edits, domain, note::card(&attached));
     Ok(edits.done())
+}
+
+/// It shares memory for Looking Glass.
+pub fn has_shared_memory(domain: &Domain<'_>) -> bool {
+    let mut shared = domain.devices().iter().filter(|device| device.name == "shmem");
+    shared.any(|shmem| shmem.attribute("name") == Some(SHARED_MEMORY))
 }
 
 /// A place of its own on the first bus: where libvirt chose one, other devices would get other

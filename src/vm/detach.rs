@@ -59,7 +59,7 @@ pub fn detach(domain: &Domain<'_>, attached: &Attached) -> Detached {
             _ => remarks.push("The emulated screen stays as it was changed since.".to_owned()),
         }
     }
-    note::remove(&mut edits, domain, &attached.card);
+    note::remove_card(&mut edits, domain, &attached.card);
     Detached { text: edits.done(), remarks }
 }
 

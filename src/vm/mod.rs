@@ -17,6 +17,7 @@ pub mod make;
 pub mod note;
 pub mod spec;
 pub mod tune;
+pub mod volume;
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,8 @@ pub struct Note {
     pub attached: Vec<Attached>,
     /// What tuning left there.
     pub tuned: Option<Tuned>,
+    /// Absolute path of the volume with the answers to Setup's questions, while it is in.
+    pub answers: Option<String>,
 }
 
 impl Note {
@@ -44,6 +46,7 @@ impl Note {
             spec: own("spec").next().map(|spec| spec.text.clone()),
             attached: own("card").filter_map(attached).collect(),
             tuned: own("tuned").find_map(Tuned::read),
+            answers: own("answers").find_map(|a| Some(a.attribute("path")?.to_owned())),
         }
     }
 }
@@ -89,7 +92,7 @@ pub fn with_spec(spec: &str) -> Written {
 }
 
 /// A card as it is noted.
-fn written(attached: &Attached) -> Written {
+pub fn card(attached: &Attached) -> Written {
     let functions = attached.card.functions.iter().map(|function| {
         Written::new("passthru:function")
             .with("address", function.address)
@@ -105,6 +108,11 @@ fn written(attached: &Attached) -> Written {
         .and_all(shared)
 }
 
+/// The volume with the answers as it is noted.
+pub fn answers(path: &str) -> Written {
+    Written::new("passthru:answers").with("path", path)
+}
+
 /// What a domain had in the place of the note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Had {
@@ -114,19 +122,14 @@ enum Had {
     Tag,
 }
 
-/// Notes a card.
-pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, attached: &Attached) {
-    put(edits, domain, written(attached));
-}
-
 /// Notes something, whose names have the prefix `passthru:`.
-pub fn put(edits: &mut Edits<'_>, domain: &Domain<'_>, noted: Written) {
+pub fn add(edits: &mut Edits<'_>, domain: &Domain<'_>, noted: Written) {
     if let Some(note) = element(domain) {
         let prefix = note.name.split_once(':').map_or("passthru", |(prefix, _)| prefix);
         let text = noted.render().replace("passthru:", &format!("{prefix}:"));
         return edits.append(note, &[text]);
     }
-    let note = |had: Option<Had>| {
+    let note = move |had: Option<Had>| {
         let note = Written::new("passthru:vm").with("xmlns:passthru", NAMESPACE);
         let note = match had {
             Some(Had::Nothing) => note.with("metadata", "made"),
@@ -147,9 +150,14 @@ pub fn put(edits: &mut Edits<'_>, domain: &Domain<'_>, noted: Written) {
     }
 }
 
-/// Takes the note of a card out, and with it all that was made for it alone.
-pub fn remove(edits: &mut Edits<'_>, domain: &Domain<'_>, card: &Card) {
+/// Takes the note of a card out.
+pub fn remove_card(edits: &mut Edits<'_>, domain: &Domain<'_>, card: &Card) {
     cut(edits, domain, |child| attached(child).is_some_and(|found| found.card == *card));
+}
+
+/// Takes the note of the volume with the answers out.
+pub fn remove_answers(edits: &mut Edits<'_>, domain: &Domain<'_>) {
+    cut(edits, domain, |child| child.local_name() == "answers");
 }
 
 /// Takes what was noted first out of all that fits, and with it all that was made for it alone.

@@ -1,12 +1,14 @@
 //! Domains as they are found in the field, with a card put in and taken out.
 
 mod making;
+mod rules;
 
 use super::attach::{Refused, Screen, Wish, attach};
 use super::card::{Card, Managed};
 use super::detach::detach;
 use super::domain::Domain;
 use super::note::Note;
+use super::volume::{put_in, take_out};
 use crate::host::Host;
 use crate::host::rom::Probe;
 use crate::sys::{Sysroot, host_tree};
@@ -131,6 +133,56 @@ fn two_cards_go_in_and_out_in_any_order() {
         let note = Note::of(&domain);
         assert_eq!(detach(&domain, &note.attached[0]).text, *text, "{name}");
     }
+}
+
+#[test]
+fn answers_go_in_and_out_beside_a_card() {
+    const VOLUME: &str = "/var/lib/libvirt/images/a & b-answers.img";
+    let card = card();
+    for (name, text, refused) in DOMAINS {
+        let domain = Domain::parse(text).expect(name);
+        let unfit = domain.fit().err().map(|unfit| unfit.to_string());
+        let with = match put_in(&domain, VOLUME) {
+            Ok(with) => with,
+            Err(error) => {
+                assert_eq!(Some(error.to_string()), unfit, "{name}");
+                continue;
+            }
+        };
+        assert_eq!(unfit, None, "{name}");
+        let found = Domain::parse(&with).expect(name);
+        assert_eq!(Note::of(&found).answers.as_deref(), Some(VOLUME), "{name}");
+        let again = put_in(&found, "/x").expect_err(name).to_string();
+        assert_eq!(again, format!("a volume with answers is in it already: {VOLUME}"));
+        let out = take_out(&found).expect(name);
+        assert_eq!((out.text.as_str(), &*out.path, out.was_out), (*text, VOLUME, false), "{name}");
+        if refused.is_empty() {
+            let both = attach(&found, &wish(&card)).expect(name);
+            let both = Domain::parse(&both).expect(name);
+            let left = take_out(&both).expect(name).text;
+            let left = Domain::parse(&left).expect(name);
+            let back = detach(&left, &Note::of(&left).attached[0]);
+            assert_eq!(back.text, *text, "{name}: the answers go first");
+        }
+    }
+    assert_eq!(take_out(&Domain::parse(DOMAINS[1].1).expect("a domain")), None);
+}
+
+#[test]
+fn the_volume_is_a_removable_disk_that_nothing_writes_to() {
+    let text = DOMAINS.iter().find(|(name, ..)| *name == "guide-hidden").expect("it is there").1;
+    let with = put_in(&Domain::parse(text).expect("a domain"), "/v.img").expect("it goes in");
+    let diff = similar::TextDiff::from_lines(text, &with);
+    insta::assert_snapshot!(diff.unified_diff().context_radius(1).to_string());
+    let without = with.replace("<source file='/v.img' ", "<source file='/other.img' ");
+    let out = take_out(&Domain::parse(&without).expect("a domain")).expect("it is noted");
+    assert!(out.was_out && out.text.contains("/other.img") && !out.text.contains("passthru:"));
+    let no_usb = text.replace("  <devices>", "  <devices><controller type='usb' model='none'/>");
+    let refused = put_in(&Domain::parse(&no_usb).expect("a domain"), "/v.img");
+    assert_eq!(
+        refused.expect_err("no USB").to_string(),
+        "it has no USB, which the volume stands on"
+    );
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn fresh(
             tuned.had("cpu", put(&mut edits, domain, "cpu", &before, vec![topology]));
         }
     }
-    note::put(&mut edits, domain, tuned.written());
+    note::add(&mut edits, domain, tuned.written());
     let tuning = Tuning { pins, threads, node, huge_pages };
     Ok(Changed { text: edits.done(), tuning: Some(tuning), remarks })
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::change::{Change, must_be_off};
+use super::change::{Beside, Change, must_be_off};
+use super::shared_memory::granted;
 use super::{inactive, parsed};
 use crate::check::{Case, Desired, Verdict};
 use crate::commands::check::{could_look, judge, show};
@@ -43,6 +44,9 @@ pub struct Args {
     /// Share memory for Looking Glass, for a frame of this size: 2560x1440, or 3840x2160@hdr
     #[arg(long, value_name = "WxH[@hdr]")]
     looking_glass: Option<Frame>,
+    /// Who opens the shared memory; left out, the user that called sudo
+    #[arg(long, value_name = "USER", requires = "looking_glass")]
+    looking_glass_user: Option<String>,
     /// Go on in spite of this blocker; may be repeated
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
@@ -57,7 +61,7 @@ pub struct Args {
 pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
     let xml = inactive(libvirt, &args.name)?;
-    must_be_off(libvirt, &args.name)?;
+    let off = must_be_off(libvirt, &args.name);
     let held = session.resume()?;
     let host = session.host();
     could_look(&host)?;
@@ -70,6 +74,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         return Ok(Answer::No);
     };
     let card = Card::of(&host, gpu);
+    off.map_err(|error| not_while_it_runs(error, &card))?;
     let mut remarks = elsewhere(libvirt, &args.name, &card)?;
     let managed = card.managed(&host);
     if managed == Managed::ByLibvirt && report.has("gpu-drives-display") {
@@ -89,10 +94,11 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         shared_memory: args.looking_glass.map(|frame| frame.mebibytes()),
     };
     let after = attach(&domain, &wish).map_err(|refused| why(&args.name, &refused))?;
-    if args.looking_glass.is_some() {
-        remarks.push(crate::vm::looking_glass::PERMISSIONS.to_owned());
-    }
     drop(domain);
+    let beside = match args.looking_glass {
+        Some(_) => granted(&session, args.looking_glass_user.as_deref(), &mut remarks)?,
+        None => Beside::default(),
+    };
     let name = name_of(&host, &case);
     let change = Change {
         verb: VmVerb::Attach,
@@ -102,7 +108,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         name: format!("{name} for {}", args.name),
         before: Some(xml),
         after,
-        image: None,
+        beside,
         tuning: None,
         remarks,
         next: format!(
@@ -115,6 +121,17 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
 
 fn name_of(host: &Host, case: &Case<'_>) -> String {
     case.display().map(|display| host.named(display)).unwrap_or_default()
+}
+
+/// QEMU plugs whole slots of PCI Express, function 0 last (QEMU, docs/pcie.txt), and libvirt plugs
+/// a device of one function (libvirt, domain XML format, `multifunction`).
+fn not_while_it_runs(error: Error, card: &Card) -> Error {
+    match card.functions.len() {
+        0 | 1 => error,
+        functions => error.cause(format!(
+            "the card has {functions} functions, and only a single one can be plugged into a running guest"
+        )),
+    }
 }
 
 /// A card has one guest at a time.

@@ -4,12 +4,15 @@
 use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
 use crate::config::xml::Element;
-use crate::document::{VmDocument, VmParts};
+use crate::document::{Diff, VmDocument, VmParts};
 use crate::error::Error;
 use crate::host::Host;
 use crate::host::pci::PciAddress;
 use crate::libvirt::Libvirt;
-use crate::transaction::{Contents, DomainChange, Draft, Held, ImageChange, VmVerb, saved};
+use crate::plan::{Command, Stage};
+use crate::transaction::{
+    Contents, DomainChange, Draft, File, Held, ImageChange, Secret, VmVerb, saved,
+};
 use crate::ui::Ui;
 use crate::vm::compare::missing;
 use crate::vm::tune::Tuning;
@@ -30,14 +33,45 @@ pub struct Change<'a> {
     pub before: Option<String>,
     /// Its XML as it will be.
     pub after: String,
-    /// The image that is made for it.
-    pub image: Option<ImageChange>,
+    /// What changes beside it.
+    pub beside: Beside,
     /// What the domain is tuned to.
     pub tuning: Option<Tuning>,
     /// What should be known about it.
     pub remarks: Vec<String>,
     /// What to do next.
     pub next: String,
+}
+
+/// What changes together with a domain.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// The image or volume that is made, or goes.
+    pub image: Option<ImageChange>,
+    /// What belongs into the volume.
+    pub secret: Option<Secret>,
+    /// A file of the host.
+    pub file: Option<HostFile>,
+    /// A program that reads it.
+    pub command: Option<Command>,
+}
+
+/// A file of the host before and after.
+#[derive(Debug)]
+pub struct HostFile {
+    /// Absolute path.
+    pub path: String,
+    /// As it is, with mode and owner.
+    pub before: File,
+    /// As it will be.
+    pub after: File,
+}
+
+impl HostFile {
+    fn diff(&self) -> Diff {
+        let bytes = |file: &'_ File| file.as_ref().map(|(bytes, ..)| bytes.clone());
+        Diff::between(&self.path, bytes(&self.before).as_deref(), bytes(&self.after).as_deref())
+    }
 }
 
 impl Change<'_> {
@@ -52,7 +86,6 @@ impl Change<'_> {
         global: &Global,
         ui: &Ui,
     ) -> Result<Answer, Error> {
-        let image = self.image.as_ref().map(ImageChange::path);
         let mut document = VmDocument::of(&VmParts {
             verb: self.verb,
             connect: self.libvirt.uri(),
@@ -60,7 +93,9 @@ impl Change<'_> {
             gpu: self.gpu,
             before: self.before.as_deref(),
             after: &self.after,
-            image,
+            image: self.beside.image.as_ref(),
+            file: self.beside.file.as_ref().map(HostFile::diff),
+            command: self.beside.command.as_ref(),
             tuning: self.tuning.as_ref(),
             remarks: &self.remarks,
             next: &self.next,
@@ -88,9 +123,14 @@ impl Change<'_> {
                 domain: self.domain.to_owned(),
                 before: saved(self.before.as_deref(), &mut contents),
                 after: saved(Some(&self.after), &mut contents),
-                image: self.image,
+                image: self.beside.image,
             };
-            let draft = Draft::of_vm(&self.name, self.gpu, domain, contents);
+            let mut draft = Draft::of_vm(&self.name, self.gpu, domain, contents);
+            draft.secret = self.beside.secret;
+            draft.commands.extend(self.beside.command);
+            if let Some(HostFile { path, before, after }) = self.beside.file {
+                draft.add(&path, Stage::BeforeCommands, before, after);
+            }
             let (record, _) = session.carry_out(held, &draft, host)?;
             document.transaction = Some(record.id);
         }

@@ -59,7 +59,11 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
 fn files(root: &Sysroot, domain: &Domain<'_>) -> Vec<FileSeen> {
     let disks = domain.devices().iter().filter(|device| device.name == "disk");
     let disks = disks.filter_map(|disk| {
+        // A guest starts without one that is optional (libvirt, domain XML format, `startupPolicy`).
         let source = disk.child("source")?;
+        if source.attribute("startupPolicy") == Some("optional") {
+            return None;
+        }
         let path = source.attribute("file").or_else(|| source.attribute("dev"))?;
         Some((disk.attribute("device").unwrap_or("disk"), path, false))
     });

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::change::Change;
+use super::change::{Beside, Change};
 use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
 use crate::config::xml::Element;
@@ -19,7 +19,7 @@ use crate::vm::make::{Impossible, Room, whole};
 use crate::vm::spec::{Accelerator, Disk, Network, Size, VERSION, VmSpec, Windows};
 
 /// Where libvirt keeps images unless its pool `default` says otherwise.
-const IMAGES: &str = "/var/lib/libvirt/images";
+pub const IMAGES: &str = "/var/lib/libvirt/images";
 /// A wish is a few lines.
 const MAX_SPEC: usize = 64 << 10;
 
@@ -121,7 +121,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         name: format!("{} ({})", args.name, whole.os.word()),
         before: None,
         after: domain(&args.name, &whole, &image, &can, vendor),
-        image: made,
+        beside: Beside { image: made, ..Beside::default() },
         tuning: None,
         remarks: lacks.into_iter().map(|lack| lack.text().to_owned()).collect(),
         next: format!(

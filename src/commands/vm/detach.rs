@@ -1,6 +1,7 @@
 //! `vm detach`: what `vm attach` put there, out again.
 
-use super::change::{Change, must_be_off};
+use super::change::{Beside, Change, must_be_off};
+use super::shared_memory::withdrawn;
 use super::{inactive, parsed};
 use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
@@ -37,6 +38,10 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
     let note = Note::of(&domain);
     let attached = choose(&note, &args.name, args.gpu.as_deref())?;
     let detached = detach(&domain, attached);
+    let beside = match attached.shared_memory {
+        true => withdrawn(&session, libvirt, &args.name)?,
+        false => Beside::default(),
+    };
     let display = attached.card.display;
     let named = host.device(display).map_or_else(|| display.to_string(), |d| host.named(d));
     let change = Change {
@@ -47,7 +52,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         name: format!("{named} from {}", args.name),
         before: Some(xml.clone()),
         after: detached.text,
-        image: None,
+        beside,
         tuning: None,
         remarks: detached.remarks,
         next: "The host keeps the card bound as it is: `passthru undo` takes that back.".to_owned(),

@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod create;
 mod detach;
+mod shared_memory;
 mod show;
 mod tune;
 mod unattended;

@@ -1,6 +1,6 @@
 //! `vm tune`: pins that follow the host's caches and cores.
 
-use super::change::{Change, must_be_off};
+use super::change::{Beside, Change, must_be_off};
 use super::{inactive, parsed};
 use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
@@ -70,7 +70,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         name: if args.off { format!("{}, off", args.name) } else { args.name.clone() },
         before: Some(xml),
         after: text,
-        image: None,
+        beside: Beside::default(),
         tuning,
         remarks,
         next: format!(

@@ -13,10 +13,15 @@ use crate::transaction::store::Transaction;
 /// What taking a change of a domain back comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DomainUndo {
-    /// It is as before already.
-    Nothing,
-    /// This change, and what is left where it is.
-    Change(DomainChange, Vec<String>),
+    /// This change; none where the domain is as before already.
+    Change {
+        /// The domain as it is now, and as it was before.
+        change: DomainChange,
+        /// Files that somebody wrote to since, and that stay.
+        kept: Vec<String>,
+        /// What should be known about it.
+        remarks: Vec<String>,
+    },
     /// Somebody edited it since.
     Conflict(String, ThreeWay),
 }
@@ -45,8 +50,16 @@ impl Held<'_> {
         let libvirt = Libvirt::new(&change.connect)?;
         let now = libvirt.inactive(&change.domain)?;
         let before = self.xml(record.id, &change.before)?;
-        if now == before && change.image.is_none() {
-            return Ok(Some(DomainUndo::Nothing));
+        let to = |xml: &Option<String>, image, contents: &mut Contents| DomainChange {
+            before: saved(now.as_deref(), contents),
+            after: saved(xml.as_deref(), contents),
+            image,
+            ..change.clone()
+        };
+        if let Some(ImageChange::RemoveAnswers { .. }) = change.image {
+            let (change, kept) = (to(&now, None, contents), Vec::new());
+            let remark = "The volume with the answers stays away, since a password was in it: `passthru vm unattended NAME` writes another.";
+            return Ok(Some(DomainUndo::Change { change, kept, remarks: vec![remark.to_owned()] }));
         }
         let left = journal.defined().map(str::to_owned);
         let is_ours = now.as_ref().map(|xml| digest(xml.as_bytes())) == left;
@@ -69,24 +82,24 @@ impl Held<'_> {
             return Err(Error::new(format!("the domain {} is running", change.domain))
                 .hint("Shut it down first: `virsh shutdown NAME`."));
         }
-        let (image, remarks) = self.image_back(change, journal.image())?;
-        let back = DomainChange {
-            before: saved(now.as_deref(), contents),
-            after: saved(before.as_deref(), contents),
-            image,
-            ..change.clone()
-        };
-        Ok(Some(DomainUndo::Change(back, remarks)))
+        let (image, kept) = self.image_undone(change, journal.image())?;
+        let goes = image.iter().filter(|image| !image.is_made());
+        let remarks = goes.map(|image| format!("{} goes with it.", image.path())).collect();
+        let change = to(&before, image, contents);
+        Ok(Some(DomainUndo::Change { change, kept, remarks }))
     }
 
     /// An image goes only while nothing was written to it: somebody's Windows is in it otherwise.
-    fn image_back(
+    fn image_undone(
         &self,
         change: &DomainChange,
         empty: Option<&str>,
     ) -> Result<(Option<ImageChange>, Vec<String>), Error> {
         Ok(match &change.image {
-            None => (None, Vec::new()),
+            None | Some(ImageChange::RemoveAnswers { .. }) => (None, Vec::new()),
+            Some(ImageChange::WriteAnswers { path }) => {
+                (Some(ImageChange::RemoveAnswers { path: path.clone() }), Vec::new())
+            }
             Some(ImageChange::Remove { path, size, .. }) => {
                 (Some(ImageChange::Make { path: path.clone(), size: *size }), Vec::new())
             }

@@ -11,7 +11,7 @@ const TCG: &str = include_str!("libvirt-9.0.0-tcg.xml");
 const GIB: u64 = 1 << 30;
 
 /// What libvirt says on the guide's machine: KVM, SPICE, all enlightenments.
-fn with_kvm() -> Capabilities {
+pub fn with_kvm() -> Capabilities {
     let mut can = Capabilities::parse(TCG, "Using library: libvirt 9.0.0\n").expect("XML");
     can.cpu_modes.insert("host-passthrough".to_owned());
     can.graphics.insert("spice".to_owned());
@@ -22,7 +22,7 @@ fn with_kvm() -> Capabilities {
 }
 
 /// The guide's machine: six cores, 32 GiB, firmware as Arch ships it.
-fn guide() -> Room {
+pub fn guide() -> Room {
     let firmware = Firmware::SecureBoot;
     Room { cpus: 12, memory: Size(32 * GIB), vendor: CpuVendor::Intel, firmware }
 }
@@ -37,7 +37,7 @@ fn wish(os: Windows) -> VmSpec {
     }
 }
 
-fn made(os: Windows, room: &Room, can: &Capabilities) -> (String, Vec<Lack>) {
+pub fn made(os: Windows, room: &Room, can: &Capabilities) -> (String, Vec<Lack>) {
     let (whole, lacks) = whole(&wish(os), room, can).expect("it can be made");
     let path = "/var/lib/libvirt/images/windows.qcow2".to_owned();
     let image = Image { path, format: Format::Qcow2, block: false };

@@ -7,9 +7,11 @@
 //! is no /dev/kvm in it, so that it is the same everywhere; the devices and processors that
 //! passthru sees are those of a recorded machine.
 
+mod answers;
 mod bad;
 mod house;
 mod machines;
+mod shared_memory;
 mod tuning;
 
 use std::path::Path;
@@ -23,9 +25,12 @@ const INSIDE: &str = "PASSTHRU_TEST_LIBVIRT";
 const DONE: &str = "done";
 
 /// Programs by Debian package.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("file", "file"),
+    ("mlabel", "mtools"),
     ("mtype", "mtools"),
+    ("setpriv", "util-linux"),
+    ("systemd-tmpfiles", "systemd"),
     ("unshare", "util-linux"),
     ("virsh", "libvirt-clients"),
     ("virt-xml-validate", "libvirt-clients"),
@@ -76,14 +81,21 @@ fn cannot_run() -> Option<String> {
 fn inside(work: &Path) {
     let mut house = house::House::make(work);
     machines::there_and_back(&house);
+    machines::on_another_driver(&house);
     machines::domains_of_others_get_their_bytes_back(&house);
     machines::edits_of_others_are_kept(&house);
-    machines::answers(&house);
     tuning::there_and_back(&house);
+    answers::in_and_out(&house);
+    answers::as_others_read_them(&house);
+    answers::refused(&house);
+    answers::a_crash(&house);
+    shared_memory::comes_and_goes(&house);
+    shared_memory::refused(&house);
     bad::words_and_files(&house);
     bad::a_running_machine(&house);
     bad::another_root(&house);
     bad::a_file_of_somebody_elses(&house);
+    bad::nobody_answers(&mut house);
     bad::libvirt_dies(&mut house);
     tuning::beside_the_card(&house);
     drop(house);

@@ -1,6 +1,6 @@
 //! What goes wrong: a clear word, exit code 2, and nothing half-made.
 
-use super::house::House;
+use super::house::{AS_NOBODY, House, WITHOUT_VIRSH, names};
 use super::machines::create;
 
 fn says(house: &House, args: &[&str], parts: &[&str]) {
@@ -22,6 +22,9 @@ pub fn words_and_files(house: &House) {
     says(house, &["vm", "detach", "nobody", "--yes"], &["no domain `nobody`"]);
     says(house, &["vm", "tune", "nobody", "--yes"], &["no domain `nobody`"]);
     says(house, &["vm", "check", "nobody"], &["no domain `nobody`"]);
+    says(house, &["vm", "attach", "nobody", "--yes"], &["no domain `nobody`"]);
+    let answers = ["vm", "unattended", "nobody", "--user", "Zoe", "--yes"];
+    says(house, &answers, &["no domain `nobody`"]);
     let connect = |uri| ["vm", "--connect", uri, "show", "x"];
     says(house, &connect("qemu+ssh://other/system"), &["no libvirt of this machine"]);
     says(house, &connect("xen:///system"), &["libvirt refuses: list"]);
@@ -32,6 +35,8 @@ pub fn words_and_files(house: &House) {
     let iso = |path| create("new", &["--iso", path]);
     says(house, &iso("/nowhere.iso"), &["cannot read the ISO /nowhere.iso", "it is not there"]);
     says(house, &iso("/etc"), &["it is no file"]);
+    let empty = house.file("empty.iso", "");
+    says(house, &iso(&empty), &["cannot read the ISO", "it is empty"]);
     says(
         house,
         &create("new", &["--disk", "/nowhere.img"]),
@@ -81,12 +86,61 @@ pub fn a_running_machine(house: &House) {
     let file = house.file("runs.xml", &text);
     house.virsh(&["define", &file]);
     house.virsh(&["start", "runs", "--paused"]);
-    says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &["the domain runs is paused"]);
+    let why = ["the domain runs is paused", "the card has 2 functions", "virsh shutdown runs"];
+    says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &why);
     says(house, &["vm", "detach", "runs", "--yes"], &["virsh shutdown runs"]);
     says(house, &["vm", "tune", "runs", "--yes"], &["the domain runs is paused"]);
+    let answers = ["vm", "unattended", "runs", "--user", "Zoe", "--yes"];
+    says(house, &answers, &["the domain runs is paused"]);
     house.virsh(&["destroy", "runs"]);
     house.virsh(&["undefine", "runs", "--nvram"]);
     std::fs::remove_file("/var/lib/libvirt/images/runs.qcow2").expect("removed");
+}
+
+/// Nobody answers, or not to this user: every verb says why and what to do, and leaves nothing.
+pub fn nobody_answers(house: &mut House) {
+    house.does(&create("alone", &[]));
+    let create = create("new", &[]);
+    let verbs: [&[&str]; 6] = [
+        &create,
+        &["vm", "show", "alone"],
+        &["vm", "check", "alone"],
+        &["vm", "attach", "alone", "07:00.0", "--yes"],
+        &["vm", "detach", "alone", "--yes"],
+        &["vm", "unattended", "alone", "--user", "Zoe", "--yes"],
+    ];
+    let left = || ["/var/lib/libvirt/images", "/var/lib/passthru", "/etc/tmpfiles.d"].map(names);
+    let before = left();
+    let says = |house: &House, first: &str, args: &[&str], parts: &[&str]| {
+        let output = house.passthru_after(first, args);
+        let got = (output.code, output.stdout.as_str());
+        assert_eq!(got, (2, ""), "{args:?}: {}", output.stderr);
+        for part in parts {
+            assert!(output.stderr.contains(part), "{args:?}: {part:?}: {}", output.stderr);
+        }
+        assert_eq!(left(), before, "{args:?} left something");
+    };
+    for args in verbs {
+        let parts = ["the program virsh is not there", "Install libvirt: on Debian and Ubuntu"];
+        says(house, WITHOUT_VIRSH, args, &parts);
+    }
+    let denied = ["Permission denied", "usermod -aG libvirt USER"];
+    says(house, AS_NOBODY, &["vm", "show", "alone"], &denied);
+    says(house, AS_NOBODY, &["vm", "check", "alone"], &denied);
+    says(house, AS_NOBODY, &create, &["changing this machine needs root", "sudo"]);
+    house.stop();
+    let socket = "/run/libvirt/libvirt-sock";
+    for reason in ["Connection refused", "No such file or directory"] {
+        for args in verbs {
+            let parts =
+                ["Failed to connect socket", reason, "systemctl enable --now libvirtd.socket"];
+            says(house, "", args, &parts);
+        }
+        let _ = std::fs::remove_file(socket);
+    }
+    house.restart();
+    assert_eq!(house.all().0, "alone");
+    house.does(&["undo", "--yes"]);
 }
 
 /// libvirt dies before it defines a machine, and after it did, and before passthru reads it back.

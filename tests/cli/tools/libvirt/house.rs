@@ -12,7 +12,7 @@ use crate::tools::output;
 const MAKE: &str = r#"
 set -e
 for dir in /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt \
-        /var/lib/swtpm-localca /var/lib/passthru /run /usr/local/bin; do
+        /var/lib/swtpm-localca /var/lib/passthru /etc/tmpfiles.d /run /usr/local/bin; do
     mkdir -p $dir
     mount -t tmpfs -o mode=755 tmpfs $dir
 done
@@ -28,11 +28,13 @@ for node in null zero full random urandom tty ptmx; do
     : >/run/dev/$node
     mount --bind /dev/$node /run/dev/$node
 done
-for dir in pts shm; do mkdir /run/dev/$dir; mount --bind /dev/$dir /run/dev/$dir; done
+mkdir /run/dev/pts /run/dev/shm
+mount --bind /dev/pts /run/dev/pts
+mount -t tmpfs -o mode=1777 shm /run/dev/shm
 ln -s /proc/self/fd /run/dev/fd
 ln -s /proc/self/fd/0 /run/dev/stdin
 mount --move /run/dev /dev
-printf 'auth_unix_rw = "none"\nauth_unix_ro = "none"\n' >/etc/libvirt/libvirtd.conf
+printf 'auth_unix_rw = "none"\nauth_unix_ro = "none"\nunix_sock_rw_perms = "0770"\n' >/etc/libvirt/libvirtd.conf
 printf 'security_driver = "none"\nuser = "root"\ngroup = "root"\nstdio_handler = "file"\ncgroup_controllers = []\n' >/etc/libvirt/qemu.conf
 echo media >/var/lib/libvirt/images/windows.iso
 echo media >/var/lib/libvirt/images/virtio-win.iso
@@ -55,11 +57,21 @@ mount -t tmpfs -o mode=755 dev $D
 for node in null zero full random urandom tty; do : >$D/$node; mount --bind /dev/$node $D/$node; done
 ln -s /proc/self/fd/0 $D/stdin
 : >$D/kvm
-mkdir $D/vfio
+mkdir $D/vfio $D/shm
 : >$D/vfio/vfio
+mount --bind /dev/shm $D/shm
 mount --move $D /dev
+eval "$BEFORE"
 exec "$@"
 "#;
+
+/// Another /usr/bin, without virsh.
+pub const WITHOUT_VIRSH: &str = "mkdir -p /run/all && mount --bind /usr/bin /run/all && mount -t tmpfs \
+    bin /usr/bin && /run/all/ln -s /run/all/* /usr/bin/ && /run/all/rm /usr/bin/virsh";
+
+/// The program that follows runs as a user without rights.
+pub const AS_NOBODY: &str = "touch /run/passthru && mount --bind $1 /run/passthru && shift && \
+    set -- setpriv --reuid=65534 --regid=65534 --clear-groups /run/passthru \"$@\"";
 
 /// A libvirt of its own, and the machine that passthru sees around it.
 pub struct House {
@@ -78,10 +90,15 @@ impl House {
         house
     }
 
-    /// Kills the daemon, if it still runs, and starts another.
-    pub fn restart(&mut self) {
+    /// Kills the daemon, if it still runs.
+    pub fn stop(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
+    }
+
+    /// Kills the daemon, if it still runs, and starts another.
+    pub fn restart(&mut self) {
+        self.stop();
         self.daemon = start(&self.work);
     }
 
@@ -92,6 +109,11 @@ impl House {
 
     /// Runs passthru in it.
     pub fn passthru(&self, args: &[&str]) -> Output {
+        self.passthru_after("", args)
+    }
+
+    /// The same after commands of bash, in a namespace of its own.
+    pub fn passthru_after(&self, before: &str, args: &[&str]) -> Output {
         let root = self.machine.root();
         let root = root.to_str().expect("UTF-8");
         let output = Command::new("unshare")
@@ -101,6 +123,7 @@ impl House {
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C")
+            .env("BEFORE", before)
             .output()
             .expect("unshare starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
@@ -137,6 +160,13 @@ impl House {
         let _ = output(Command::new("bash").args(["-c", script]).arg(self.machine.root()));
     }
 
+    /// passthru, which shows what it would do and then cannot; what it complains of.
+    pub fn fails(&self, args: &[&str]) -> String {
+        let output = self.passthru(args);
+        assert_eq!(output.code, 2, "{args:?}: {}{}", output.stdout, output.stderr);
+        output.stderr
+    }
+
     /// virsh, which must succeed.
     pub fn virsh(&self, args: &[&str]) -> String {
         let mut command = Command::new("/usr/bin/virsh");
@@ -150,11 +180,10 @@ impl House {
 
     /// Names of all domains, and of all images.
     pub fn all(&self) -> (String, Vec<String>) {
-        let entries = std::fs::read_dir("/var/lib/libvirt/images").expect("images");
-        let names = entries.map(|e| e.expect("an entry").file_name().into_string().expect("UTF-8"));
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        (self.virsh(&["list", "--all", "--name"]).trim().to_owned(), names)
+        (
+            self.virsh(&["list", "--all", "--name"]).trim().to_owned(),
+            names("/var/lib/libvirt/images"),
+        )
     }
 
     /// A file in the working directory.
@@ -190,10 +219,26 @@ fn with_cores(machine: Machine) -> Machine {
     })
 }
 
+/// What libvirt's test driver, which starts nothing, keeps of a domain that it defines by its schema.
+/// It knows KVM wherever it runs, and forgets everything when virsh ends.
+pub fn on_the_test_driver(file: &str, name: &str) -> String {
+    let both = format!("define --validate {file}; dumpxml --inactive {name}");
+    let mut command = Command::new("/usr/bin/virsh");
+    output(command.args(["--quiet", "--connect", "test:///default", &both]))
+}
+
+/// What is in a directory.
+pub fn names(dir: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).expect("a directory");
+    let names = entries.map(|e| e.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
 impl Drop for House {
     fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        self.stop();
     }
 }
 

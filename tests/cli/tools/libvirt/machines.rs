@@ -1,6 +1,6 @@
 //! What must work.
 
-use super::house::House;
+use super::house::{House, on_the_test_driver};
 
 const ISO: &str = "/var/lib/libvirt/images/windows.iso";
 const VIRTIO: &str = "/var/lib/libvirt/images/virtio-win.iso";
@@ -21,7 +21,7 @@ pub fn there_and_back(house: &House) {
         let bare = house.xml(name);
         house.validates(&bare);
         assert_eq!(bare.contains("<tpm model='tpm-crb'>"), os == "win11", "{bare}");
-        assert_eq!(bare.contains("name='enrolled-keys'"), os == "win11", "{bare}");
+        assert_eq!(bare.contains("enabled='yes' name='secure-boot'"), os == "win11", "{bare}");
         assert!(bare.contains("<os firmware='efi'>") && bare.contains(&image), "{bare}");
         let size = std::fs::metadata(&image).expect("an image").len();
         assert!(size < 1 << 20, "it is sparse: {size}");
@@ -33,7 +33,9 @@ pub fn there_and_back(house: &House) {
 
         let more: &[&str] = match os {
             "win10" => &[],
-            _ => &["--no-display", "--looking-glass", "2560x1440"],
+            _ => {
+                &["--no-display", "--looking-glass", "2560x1440", "--looking-glass-user", "nobody"]
+            }
         };
         house.does(&[&["vm", "attach", name, "07:00.0", "--yes"], more].concat());
         let with = house.xml(name);
@@ -69,6 +71,47 @@ pub fn there_and_back(house: &House) {
         house.does(&["undo", "--yes"]);
         assert_eq!(house.all(), before, "and again");
     }
+}
+
+/// The machine of the guide, with KVM and all, and both Windows with and without a card.
+pub fn on_another_driver(house: &House) {
+    let guide = crate::harness::project()
+        .join("src/vm/tests/snapshots/passthru__vm__tests__making__eleven.snap");
+    let guide = std::fs::read_to_string(guide).expect("a snapshot");
+    let guide = &guide[guide.find("<domain").expect("a domain")..];
+    house.validates(guide);
+    let kept = on_the_test_driver(&house.file("guide.xml", guide), "windows");
+    for part in [
+        "<domain type='kvm'>",
+        "<os firmware='efi'>",
+        "name='secure-boot'",
+        "<stimer state='on'>",
+        "<vendor_id state='on' value='passthruhost'/>",
+        "<hidden state='on'/>",
+        "<cpu mode='host-passthrough' check='none' migratable='off'>",
+        "<tpm model='tpm-crb'>",
+        "<memballoon model='none'/>",
+        "<passthru:spec>",
+    ] {
+        assert!(kept.contains(part), "{part}: {kept}");
+    }
+    for os in ["win10", "win11"] {
+        house.does(&create(os, &["--iso", ISO, "--virtio-iso", VIRTIO, "--os", os]));
+        house.does(&["vm", "attach", os, "07:00.0", "--yes"]);
+        house.does(&["vm", "unattended", os, "--user", "Zoe", "--yes"]);
+        let whole = house.xml(os);
+        house.validates(&whole);
+        let kept = on_the_test_driver(&house.file("whole.xml", &whole), os);
+        assert_eq!(kept.matches("<hostdev ").count(), 2, "{kept}");
+        assert!(kept.contains("multifunction='on'") && kept.contains("-answers.img'"), "{kept}");
+        for _ in 0..3 {
+            house.does(&["undo", "--yes"]);
+        }
+    }
+    let shown = house.does(&["vm", "--connect", "test:///default", "show", "test"]);
+    assert!(shown.starts_with("test on test:///default\n  running\n"), "{shown}");
+    let named = ["vm", "--connect", "test:///default", "attach", "test", "07:00.0", "--yes"];
+    assert!(house.refuses(&named).contains("the domain test is running"));
 }
 
 /// Domains as people have them, defined as far as this libvirt takes them without KVM.
@@ -155,41 +198,4 @@ pub fn edits_of_others_are_kept(house: &House) {
     assert!(std::path::Path::new(image).exists(), "a disk with something on it stays");
     assert_eq!(house.all().0, "");
     std::fs::remove_file(image).expect("removed");
-}
-
-/// The volume with the answers, as the tools of others read it.
-pub fn answers(house: &House) {
-    use std::os::unix::fs::PermissionsExt as _;
-    house.does(&create("asks", &["--os", "win10"]));
-    let password = house.file("password", "a<b&c'\"\n");
-    let volume = house.file("x", "").replace("/x", "/answers.img");
-    let arguments = ["vm", "unattended", "asks", "--user", "Zoe", "--out", &volume];
-    let more = ["--password-file", &password, "--language", "de-DE"];
-    house.does(&[&arguments[..], &more].concat());
-    let mode = std::fs::metadata(&volume).expect("a volume").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600, "it holds a password");
-    assert!(house.refuses(&arguments).contains("File exists"));
-    let of = |program: &str, args: &[&str]| {
-        let found = crate::tools::find(program).unwrap_or_else(|| panic!("{program} is there"));
-        crate::tools::output(std::process::Command::new(found).args(args))
-    };
-    let told = of("file", &["--brief", &volume]);
-    assert!(told.contains("FAT (12 bit)") && told.contains("label: \"PASSTHRU   \""), "{told}");
-    assert!(of("mdir", &["-i", &volume, "-b", "::"]).ends_with("::/Autounattend.xml\n"));
-    let text = of("mtype", &["-i", &volume, "::/Autounattend.xml"]);
-    let file = house.file("answers.xml", &text);
-    let value =
-        "//*[local-name()='LocalAccount']/*[local-name()='Password']/*[local-name()='Value']";
-    let read = of("xmllint", &["--nonet", "--xpath", &format!("string({value})"), &file]);
-    assert_eq!(read.trim_end_matches('\n'), "a<b&c'\"");
-    // Folders of virtio-win.iso: DRIVER/OS/ARCHITECTURE.
-    let layout = ["viostor/w10/amd64", "NetKVM/w10/amd64"];
-    let paths = of("xmllint", &["--nonet", "--xpath", "//*[local-name()='Path']/text()", &file]);
-    let paths: Vec<String> = paths.lines().map(|path| path.trim().replace('\\', "/")).collect();
-    assert_eq!(paths.len(), 8, "{paths:?}");
-    for path in paths {
-        let (letter, inside) = path.split_once(":/").expect("a letter");
-        assert!("DEFG".contains(letter) && layout.contains(&inside), "{path}");
-    }
-    house.does(&["undo", "--yes"]);
 }

@@ -1,0 +1,166 @@
+//! The volume with the answers to Setup's questions: in, out, and nowhere else.
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::Command;
+
+use super::house::House;
+use super::machines::create;
+
+const VOLUME: &str = "/var/lib/libvirt/images/asks-answers.img";
+const PASSWORD: &str = "a<b&c'\"";
+
+fn unattended<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["vm", "unattended", "asks", "--yes"][..], more].concat()
+}
+
+/// Program of the machine, which must succeed.
+fn of(program: &str, args: &[&str]) -> String {
+    let found = crate::tools::find(program).unwrap_or_else(|| panic!("{program} is there"));
+    crate::tools::output(Command::new(found).args(args))
+}
+
+/// Files below a directory that hold some bytes.
+fn holding(dir: &str, bytes: &str) -> Vec<String> {
+    let found = Command::new("grep").args(["-rlaF", "--", bytes, dir]).output().expect("grep");
+    String::from_utf8(found.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
+}
+
+/// Put in, taken out, taken back: the domain is as it was to the byte, and the file is gone.
+pub fn in_and_out(house: &House) {
+    house.does(&create("asks", &[]));
+    let bare = house.xml("asks");
+    let password = house.file("password", &format!("{PASSWORD}\n"));
+    let put = unattended(&["--user", "Zoe", "--password-file", &password]);
+    let said = house.does(&put);
+    assert!(said.contains(VOLUME) && !said.contains(PASSWORD), "{said}");
+    let meta = std::fs::metadata(VOLUME).expect("a volume");
+    assert_eq!((meta.permissions().mode() & 0o777, meta.uid(), meta.gid()), (0o600, 0, 0));
+    let with = house.xml("asks");
+    house.validates(&with);
+    let disk = with.rfind(VOLUME).and_then(|at| with[..at].rfind("<disk")).expect("a disk");
+    let disk = &with[disk..disk + with[disk..].find("</disk>").expect("its end")];
+    for part in ["device='disk'", "bus='usb' removable='on'", "<readonly/>", "'optional'"] {
+        assert!(disk.contains(part), "{part}: {disk}");
+    }
+    let shown = house.passthru(&["--json", "vm", "show", "asks"]).json();
+    assert_eq!(shown["answers"], VOLUME);
+    // In XML, as a shell would write it, and in the volume's own bytes.
+    let kept = ["&lt;b&amp;c", "a<b&c", "PASSTHRU   "].map(|b| holding("/var/lib/passthru", b));
+    assert_eq!(kept, [[""; 0]; 3], "nothing of the volume is kept");
+    let again = house.refuses(&put);
+    assert!(again.contains("is in it already") && again.contains("asks --remove"), "{again}");
+
+    house.does(&["undo", "--yes"]);
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (bare.clone(), false));
+    let log = house.passthru(&["--json", "log"]).json();
+    let last = log["transactions"].as_array().and_then(|all| all.last()).expect("one").clone();
+    let twice = house.does(&["undo", &last["transaction"].to_string(), "--yes"]);
+    assert!(twice.contains("stays away, since a password was in it"), "{twice}");
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (bare.clone(), false));
+
+    house.does(&put);
+    house.does(&unattended(&["--remove"]));
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (bare.clone(), false));
+    let undo = house.does(&["undo", "--yes"]);
+    assert!(undo.contains("stays away, since a password was in it"), "{undo}");
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (bare, false));
+    assert!(house.refuses(&unattended(&["--remove"])).contains("put no answers into"));
+    // Of the three that are left to take back, the last made the machine.
+    for _ in 0..3 {
+        house.does(&["undo", "--yes"]);
+    }
+    assert_eq!(house.all().0, "");
+}
+
+/// As the tools of others read the volume.
+pub fn as_others_read_them(house: &House) {
+    house.does(&create("asks", &["--os", "win10"]));
+    let password = house.file("password", &format!("{PASSWORD}\n"));
+    let volume = house.file("x", "").replace("/x", "/answers.img");
+    let more = ["--password-file", &password, "--language", "de-DE", "--out", &volume];
+    house.does(&unattended(&[&["--user", "Zoe"][..], &more].concat()));
+    let told = of("file", &["--brief", &volume]);
+    assert!(told.contains("FAT (12 bit)") && told.contains("label: \"PASSTHRU   \""), "{told}");
+    assert_eq!(of("mlabel", &["-i", &volume, "-s", "::"]).trim(), "Volume label is PASSTHRU");
+    assert_eq!(of("mdir", &["-i", &volume, "-b", "::"]), "::/Autounattend.xml\n");
+    let text = of("mtype", &["-i", &volume, "::/Autounattend.xml"]);
+    let file = house.file("answers.xml", &text);
+    of("xmllint", &["--nonet", "--noout", &file]);
+    let value =
+        "//*[local-name()='LocalAccount']/*[local-name()='Password']/*[local-name()='Value']";
+    let read = of("xmllint", &["--nonet", "--xpath", &format!("string({value})"), &file]);
+    assert_eq!(read.trim_end_matches('\n'), PASSWORD);
+    let layout = include_str!("../../../virtio-win/layout.txt");
+    let paths = of("xmllint", &["--nonet", "--xpath", "//*[local-name()='Path']/text()", &file]);
+    let paths: Vec<String> = paths.lines().map(|path| path.trim().replace('\\', "/")).collect();
+    assert_eq!(paths.len(), 8, "{paths:?}");
+    for path in paths {
+        let (letter, folder) = path.split_once(":/").expect("a letter");
+        let is_driver = |line: &str| {
+            line.strip_prefix(folder).is_some_and(|f| f.starts_with('/') && f.ends_with(".inf"))
+        };
+        assert!("DEFG".contains(letter) && layout.lines().any(is_driver), "{path}");
+    }
+    for _ in 0..2 {
+        house.does(&["undo", "--yes"]);
+    }
+    assert!(!Path::new(&volume).exists());
+}
+
+/// What is in the way is left alone, and nothing is half-made.
+pub fn refused(house: &House) {
+    house.does(&create("asks", &[]));
+    let bare = house.xml("asks");
+    let says = |more: &[&str], part: &str| {
+        let said = house.fails(&unattended(more));
+        assert!(said.contains(part), "{more:?}: {said}");
+        assert_eq!(house.xml("asks"), bare, "{more:?}");
+    };
+    std::fs::write(VOLUME, "mine").expect("written");
+    says(&["--user", "Zoe"], "asks-answers.img exists already");
+    assert_eq!(std::fs::read_to_string(VOLUME).expect("it is there"), "mine");
+    std::fs::remove_file(VOLUME).expect("removed");
+    says(&["--user", "Zoe", "--out", "/etc/answers.img"], "outside of /etc");
+    says(&["--user", "Zoe", "--out", "/nowhere/answers.img"], "/nowhere");
+    says(&["--user", "a/b"], "is no user name for Windows");
+    says(&["--user", "Zoe", "--password-file", "/nowhere"], "cannot read the password");
+    says(&[], "--user <NAME>");
+    says(&["--remove", "--user", "Zoe"], "cannot be used with");
+    // Somebody put a file of theirs in the place of the volume.
+    house.does(&unattended(&["--user", "Zoe"]));
+    std::fs::write(VOLUME, "mine").expect("written");
+    let removed = house.passthru(&unattended(&["--remove"]));
+    assert_eq!(removed.code, 0, "{}", removed.stderr);
+    assert!(removed.stderr.contains("it is not the volume"), "{}", removed.stderr);
+    assert_eq!(std::fs::read_to_string(VOLUME).expect("it stays"), "mine");
+    std::fs::remove_file(VOLUME).expect("removed");
+    for _ in 0..3 {
+        house.does(&["undo", "--yes"]);
+    }
+    assert_eq!(house.all().0, "");
+}
+
+/// The power was cut after the volume was written, and while it was.
+pub fn a_crash(house: &House) {
+    for (event, left) in [("defined", VOLUME), ("making-image", HALF)] {
+        house.does(&create("asks", &[]));
+        let bare = house.xml("asks");
+        house.does(&unattended(&["--user", "Zoe"]));
+        let script = format!(
+            "set -e; cd /var/lib/passthru; n=$(ls | grep -x '[0-9]*' | sort -n | tail -n 1); \
+             sed -i '/\"event\":\"{event}\"/q' $n/journal.jsonl"
+        );
+        let _ = crate::tools::output(Command::new("bash").args(["-c", &script]));
+        if left != VOLUME {
+            std::fs::rename(VOLUME, left).expect("renamed");
+            house.virsh(&["define", &house.file("bare.xml", &bare)]);
+        }
+        house.does(&["recover"]);
+        assert_eq!((house.xml("asks"), Path::new(left).exists()), (bare, false), "{event}");
+        house.does(&["undo", "--yes"]);
+    }
+}
+
+/// The name of the volume until it is complete.
+const HALF: &str = "/var/lib/libvirt/images/.asks-answers.img.passthru-new";
