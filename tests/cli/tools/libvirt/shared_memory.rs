@@ -36,6 +36,7 @@ pub fn comes_and_goes(house: &House) {
     let kvm = kvm.and_then(|id| id.parse().ok()).expect("a number");
     let got = (meta.permissions().mode() & 0o777, meta.uid(), meta.gid());
     assert_eq!(got, (0o660, 65534, kvm));
+    app_armor_knows(&house.xml("glass"));
     let undo = house.does(&["undo", "--yes"]);
     assert!(undo.contains(FILE), "{undo}");
     assert_eq!((house.xml("glass"), written()), (bare.clone(), None));
@@ -60,6 +61,29 @@ pub fn comes_and_goes(house: &House) {
     }
     assert_eq!((house.xml("glass"), written()), (bare, None));
     house.does(&["undo", "--yes"]);
+}
+
+/// The profile that libvirt makes for AppArmor lets the guest open the memory.
+fn app_armor_knows(xml: &str) {
+    let helper = "/usr/lib/libvirt/virt-aa-helper";
+    if !Path::new(helper).exists() {
+        return crate::tools::skipped("what libvirt tells AppArmor", "no virt-aa-helper");
+    }
+    let uuid = xml.split_once("<uuid>").and_then(|(_, rest)| rest.split_once('<')).expect("one").0;
+    let mut child = std::process::Command::new(helper)
+        .args(["--dryrun", "--replace", "--uuid", &format!("libvirt-{uuid}")])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, xml.as_bytes()).expect("written");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success() && said.contains("\"/dev/shm/looking-glass\" rw,"), "{said}");
 }
 
 /// Whose memory it is must be known, files of others stay, and what fails leaves nothing.
