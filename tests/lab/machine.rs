@@ -25,10 +25,13 @@ const HUNG: Duration = Duration::from_secs(120);
 const RESTARTS: u32 = 2;
 const SIGABRT: i32 = 6;
 
+/// A reboot ends QEMU, and another one starts the machine: where the old one goes on, now and then
+/// a processor gets no interrupts of its timer any more.
+///
 /// The processor has virtualization that QEMU can emulate (SVM; there is no VMX without KVM), and
 /// the IOMMU is Intel's, which works with it. `split` lets it remap interrupts.
 const PC: &str = "-accel tcg,thread=multi,tb-size=1024 -M q35,kernel-irqchip=split -smp 2 \
-    -nodefaults -display none -cpu max,vendor=AuthenticAMD";
+    -nodefaults -display none -no-reboot -cpu max,vendor=AuthenticAMD";
 const REST: &str = "-device virtio-blk-pci,addr=10.0,drive=disk \
     -device virtio-net-pci,addr=11.0,netdev=net,romfile= -device virtio-rng-pci,addr=12.0";
 
@@ -165,8 +168,8 @@ impl Machine {
     }
 
     /// QEMU 10.0 ends in about one boot of a hundred with a failed assertion of its own
-    /// (system/physmem.c `iotlb_to_section`). About as often a processor gets no more interrupts
-    /// of its timer, which Linux notices.
+    /// (system/physmem.c `iotlb_to_section`). A timer whose interrupts do not come any more is
+    /// noticed by Linux.
     fn emulation_failed(&mut self, so_far: usize, waited: Duration) -> Option<String> {
         let ended = self.qemu.as_mut().and_then(|qemu| qemu.try_wait().expect("it is ours"));
         if let Some(status) = ended {
@@ -222,7 +225,8 @@ impl Machine {
     /// Reboots as its user would.
     pub fn reboot(&mut self) {
         timed("reboot", || {
-            let _ = self.run("systemctl reboot");
+            self.end("systemctl reboot");
+            self.start_qemu();
             self.wait_for_boot();
         });
     }
@@ -231,7 +235,8 @@ impl Machine {
     pub fn reboot_into(&mut self, said: &str) {
         let so_far = self.serial().len();
         timed(&format!("reboot into {said}"), || {
-            let _ = self.run("systemctl reboot");
+            self.end("systemctl reboot");
+            self.start_qemu();
             let start = Instant::now();
             while !self.serial()[so_far..].contains(said) {
                 assert!(start.elapsed() < BOOT, "the console does not say {said}");
@@ -259,21 +264,24 @@ impl Machine {
 
     /// Switches off, and on again with other devices.
     pub fn change_devices(&mut self, topology: Topology) {
-        timed("poweroff", || {
-            let _ = self.run("systemctl poweroff");
-            let start = Instant::now();
-            let mut qemu = self.qemu.take().expect("it runs");
-            while qemu.try_wait().expect("it is ours").is_none() {
-                if start.elapsed() > POWEROFF {
-                    let _ = qemu.kill();
-                    let _ = qemu.wait();
-                    panic!("the host did not switch off");
-                }
-                std::thread::sleep(Duration::from_millis(200));
-            }
-        });
+        timed("poweroff", || self.end("systemctl poweroff"));
         self.topology = topology;
         self.switch_on();
+    }
+
+    /// Runs a command at whose end QEMU ends.
+    fn end(&mut self, command: &str) {
+        let _ = self.run(command);
+        let start = Instant::now();
+        let mut qemu = self.qemu.take().expect("it runs");
+        while qemu.try_wait().expect("it is ours").is_none() {
+            if start.elapsed() > POWEROFF {
+                let _ = qemu.kill();
+                let _ = qemu.wait();
+                panic!("the host did not end with {command}");
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// Takes the power away at once, and gives it back.

@@ -1,4 +1,5 @@
-//! A guest of libvirt gets the card, and its kernel sees it; then all of it is taken back.
+//! A guest of libvirt gets the card, bound at boot or taken at its start, and its kernel sees it;
+//! then all of it is taken back.
 
 use std::time::{Duration, Instant};
 
@@ -146,4 +147,28 @@ fn a_guest_gets_the_card_and_gives_it_back() {
     same("files", &files, &host.files());
     same("domains", &bare, &xml(&host));
     host.images_are_plain();
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask lab"]
+fn libvirt_takes_a_card_that_the_host_does_not_bind() {
+    let Some(host) = Machine::start(Variant::Libvirt, Topology::TwoCards) else { return };
+    let (bare, drivers) = (define(&host), host.drivers());
+    let attach = ["vm", "attach", NAME, "02:00.0", "--yes"];
+    let refused = host.passthru(&attach);
+    let says = "Error: the card 0000:02:00.0 shows the host's picture\n";
+    assert!(refused.code == 2 && refused.stderr.starts_with(says), "{refused:#?}");
+    host.read("echo 0000:02:00.0 >/sys/bus/pci/drivers/bochs-drm/unbind");
+
+    let _ = host.does(&attach);
+    let (code, check) = host.json(&["vm", "check", NAME]);
+    let findings = check["findings"].as_array().expect("findings").iter();
+    let codes: Vec<_> = findings.filter_map(|finding| finding["code"].as_str()).collect();
+    assert_eq!((code, &codes[..]), (0, &["vm-card-not-bound"][..]), "{check:#}");
+    timed("virsh start", || host.read(&format!("virsh start {NAME}")));
+    assert_eq!(host.drivers(), with(&drivers, &BOUND));
+    timed("virsh destroy", || host.read(&format!("virsh destroy {NAME}")));
+    assert_eq!(host.drivers(), drivers);
+    let _ = host.does(&["vm", "detach", NAME, "--yes"]);
+    same("domains", &bare, &xml(&host));
 }
