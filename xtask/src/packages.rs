@@ -39,6 +39,7 @@ const DEBIAN: &[&str] = &[
     "strace",
     "swtpm",
     "swtpm-tools",
+    "systemd",
     "udev",
     "util-linux",
     "virtinst",
