@@ -101,6 +101,7 @@ pages![
     "vm-autostart-host-gpu",
     "vm-card-differs",
     "vm-card-not-bound",
+    "vm-card-slot",
     "vm-card-taken",
     "vm-file-unreadable",
     "vm-functions-missing",

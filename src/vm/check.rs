@@ -1,6 +1,7 @@
 //! Host and domain against each other: what would keep the next start from working, as findings.
 
 mod memory;
+mod slot;
 
 use super::card::source_of;
 use super::domain::Domain;
@@ -75,6 +76,7 @@ checks! {
     "vm-unfit" => unfit, "The machine is Q35 with UEFI.";
     "vm-card-differs" => card_differs, "Every card is the one that was attached, at its address.";
     "vm-functions-missing" => functions_missing, "All functions of every card are in the machine.";
+    "vm-card-slot" => slot::card_slot, "The functions of every card stand in one slot.";
     "vm-group-not-viable" => group_not_viable, "No other device of the cards' groups is on a driver of the host.";
     "vm-card-not-bound" => card_not_bound, "Every card is bound as the machine expects it.";
     "vm-card-taken" => card_taken, "No other machine runs with a card of this one.";

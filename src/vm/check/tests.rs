@@ -130,6 +130,19 @@ fn each_check_finds_what_it_is_for() {
             "blocker vm-functions-missing: The machine has a part of the card 0000:07:00.0, and not 0000:07:00.1.",
         ),
         (
+            |c| c.replace(" multifunction='on'", ""),
+            "blocker vm-card-slot: QEMU will not start: the guest's 0000:0f:00.0 is function 0 of a slot with several, and does not say so.",
+        ),
+        (
+            |c| {
+                c.replace(
+                    "slot='0x00' function='0x1'/>\n    </hostdev>",
+                    "slot='0x01' function='0x1'/>\n    </hostdev>",
+                )
+            },
+            "warning vm-card-slot: The functions of the card 0000:07:00.0 stand in several slots of the guest",
+        ),
+        (
             |c| {
                 let group = c.device("0000:07:00.0").iommu_group;
                 c.device("0000:00:1f.3").iommu_group = group;
