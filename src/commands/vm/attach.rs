@@ -122,7 +122,7 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         tuning: None,
         remarks,
         next: match plugged_behind {
-            Some(_) => "Install the card's driver in Windows, which sees the card now.".to_owned(),
+            Some(_) => "Install the card's driver in Windows, which sees the card now. Where the Device Manager shows code 12, there is no room for its memory behind that port: shut Windows down and start it again.".to_owned(),
             None => format!(
                 "`passthru vm check {name}` compares host and machine; then `virsh start {name}`, and install the card's driver in Windows.",
                 name = args.name

@@ -66,7 +66,7 @@ fn next_step(name: &str, why: &NotLive) -> String {
             format!("`virsh dumpxml {name}` and `virsh define` give it a definition.")
         }
         NotLive::There(_) => {
-            "Whoever plugged it takes it out: `virsh detach-device`, with --live.".to_owned()
+            format!("`passthru vm show {name}` shows whether it has it at its next start, too.")
         }
         NotLive::NoPort => format!(
             "Shut Windows down (`virsh shutdown {name}`), and attach the card without --live: it gets a root port of its own."
