@@ -190,7 +190,7 @@ impl VmShowDocument {
             gpu: attached.card.display,
             name: host.device(attached.card.display).map(|d| host.named(d)).unwrap_or_default(),
             functions: attached.card.functions.iter().map(|f| f.address).collect(),
-            port: attached.port,
+            port: attached.port.index(),
             differs: attached.card.differs_on(host),
         };
         let own = |address: &PciAddress| note.attached.iter().any(|a| a.card.has(*address));

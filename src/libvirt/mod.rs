@@ -164,12 +164,17 @@ impl Libvirt {
         }
     }
 
-    /// The XML of the running domain.
+    /// The XML of a domain that is not off; `None` where none of that name is on.
     ///
     /// # Errors
-    /// It does not run, or libvirt does not answer.
-    pub fn active(&self, name: &str) -> Result<String, Failed> {
-        self.ask(&["dumpxml", "--domain", name], "")
+    /// libvirt does not answer.
+    pub fn active(&self, name: &str) -> Result<Option<String>, Failed> {
+        match self.status(name) {
+            Ok(status) if status.is_off() => Ok(None),
+            Ok(_) => self.ask(&["dumpxml", "--domain", name], "").map(Some),
+            Err(failed) if failed.cause == Cause::NoDomain => Ok(None),
+            Err(failed) => Err(failed),
+        }
     }
 
     /// What state it is in.
@@ -213,6 +218,24 @@ impl Libvirt {
                 done => done,
             },
         }
+    }
+
+    /// Plugs a device into a running domain; its definition stays as it is.
+    ///
+    /// # Errors
+    /// It does not run, or the device is refused.
+    pub fn plug(&self, name: &str, device: &str) -> Result<(), Failed> {
+        let what = ["attach-device", "--domain", name, "--file", "/dev/stdin", "--live"];
+        self.ask(&what, device).map(|_| ())
+    }
+
+    /// Asks for a device of a running domain back, which the guest has to let go.
+    ///
+    /// # Errors
+    /// It is not there, or not let go in time.
+    pub fn unplug(&self, name: &str, device: &str) -> Result<(), Failed> {
+        let what = ["detach-device", "--domain", name, "--file", "/dev/stdin", "--live"];
+        self.ask(&what, device).map(|_| ())
     }
 
     /// Whether a network is active; `None` where there is none of that name.

@@ -6,15 +6,18 @@
 
 mod answers;
 mod image;
+mod live;
 mod undo;
 
 pub use answers::Secret;
 pub use image::ImageChange;
 pub use undo::DomainUndo;
 
+use live::unplug;
 use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
+use super::journal::Journal;
 use super::record::{Contents, Record, Saved};
 use super::rollback::TakenBack;
 use crate::config::xml::Element;
@@ -69,6 +72,9 @@ pub struct DomainChange {
     pub after: Saved,
     /// The image or volume that is made or goes with it.
     pub image: Option<ImageChange>,
+    /// The host device that is plugged into the running domain as well, as XML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
 }
 
 impl DomainChange {
@@ -117,6 +123,9 @@ impl Engine<'_> {
         if before.as_ref() != Some(&after) {
             self.define(record, change, &libvirt, &after)?;
         }
+        if let Some(device) = &change.live {
+            self.plug(record.id, change, device)?;
+        }
         // Last: it is kept nowhere, and nothing brings it back.
         match &change.image {
             Some(ImageChange::RemoveAnswers { path }) => self.remove_answers(path),
@@ -157,6 +166,20 @@ impl Engine<'_> {
         let journal = self.store.read(record.id)?.journal;
         self.image_back(record, change, &journal, back)?;
         let libvirt = Libvirt::new(&change.connect)?;
+        self.definition_back((record, change), &libvirt, &journal, back)?;
+        match &change.live {
+            Some(device) if journal.was_plugging() => unplug(&libvirt, change, device),
+            _ => Ok(()),
+        }
+    }
+
+    fn definition_back(
+        &self,
+        (record, change): (&Record, &DomainChange),
+        libvirt: &Libvirt,
+        journal: &Journal,
+        back: &mut TakenBack,
+    ) -> Result<(), Error> {
         let (before, after) = self.sides(record, change)?;
         let now = libvirt.inactive(&change.domain)?;
         if now == before {

@@ -39,6 +39,8 @@ pub enum Event {
         /// SHA-256 of the XML that it gave back; kept beside the others.
         digest: String,
     },
+    /// A device is being plugged into a running domain that had it not.
+    Plugging,
     /// The boot loader was told to start an entry once.
     Selected {
         /// What the loader calls it.
@@ -141,7 +143,8 @@ impl Journal {
                 | Event::Judged { .. }
                 | Event::MakingImage { .. }
                 | Event::ImageMade { .. }
-                | Event::Defined { .. } => state,
+                | Event::Defined { .. }
+                | Event::Plugging => state,
                 Event::Begun | Event::Failed { .. } => State::Unfinished,
             };
         }
@@ -167,6 +170,11 @@ impl Journal {
     /// A disk image was begun: what is at its path may be ours.
     pub fn was_making_image(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry.event, Event::MakingImage { .. }))
+    }
+
+    /// Plugging was begun: the device in the running domain may be ours.
+    pub fn was_plugging(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.event, Event::Plugging))
     }
 
     /// Digest of a disk image that was made, while it is empty.

@@ -2,7 +2,7 @@
 
 use super::card::{Card, Managed};
 use super::domain::{Domain, Unfit};
-use super::note::{self, Attached, Note};
+use super::note::{self, Attached, Note, Port};
 use crate::config::xml::{Edits, Element, Written};
 use crate::host::pci::PciAddress;
 
@@ -28,6 +28,8 @@ pub struct Wish<'a> {
     pub screen: Screen,
     /// Memory for Looking Glass, in MiB.
     pub shared_memory: Option<u32>,
+    /// The root port to stand behind: one that is there and free, or else a new one.
+    pub free_port: Option<u32>,
 }
 
 /// Why a card is not attached.
@@ -80,12 +82,19 @@ pub fn attach(domain: &Domain<'_>, wish: &Wish<'_>) -> Result<String, Refused> {
     if wish.shared_memory.is_some() && has_shared_memory(domain) {
         return Err(Refused::SharedMemory);
     }
-    let port = domain.next_bus();
     let mut slots = domain.free_slots();
     let mut slot = || slots.next().ok_or(Refused::Full);
     let mut edits = Edits::of(domain.text);
-    let mut added = vec![root_port(port, slot()?)];
-    added.extend(card.hostdevs(port, wish.managed, wish.rom));
+    let mut added = Vec::new();
+    let port = match wish.free_port {
+        Some(index) => Port::Found(index),
+        None => {
+            let index = domain.next_bus();
+            added.push(root_port(index, slot()?));
+            Port::Made(index)
+        }
+    };
+    added.extend(card.hostdevs(port.index(), wish.managed, wish.rom));
     if let Some(mebibytes) = wish.shared_memory {
         added.push(shmem(mebibytes, slot()?));
     }

@@ -1,9 +1,9 @@
 //! A card out of a domain: exactly what attaching put there.
 
 use super::attach::SHARED_MEMORY;
-use super::card::{number, source_of};
-use super::domain::{Domain, bus_of};
-use super::note::{self, Attached};
+use super::card::source_of;
+use super::domain::{Domain, bus_of, root_port};
+use super::note::{self, Attached, Port};
 use crate::config::xml::{Edits, Element};
 use crate::host::pci::PciAddress;
 
@@ -34,17 +34,18 @@ pub fn detach(domain: &Domain<'_>, attached: &Attached) -> Detached {
             remarks.push(format!("{} was taken out before.", function.address));
         }
     }
-    let others =
-        |device: &&Element| taken(device).is_none() && bus_of(device) == Some(attached.port);
-    match devices.iter().find(|device| is_port(device, attached.port)) {
-        None => remarks.push(format!("Its root port {} was taken out before.", attached.port)),
-        Some(port) => match devices.iter().find(others) {
-            None => edits.remove(port),
-            Some(other) => remarks.push(format!(
-                "Its root port {} stays: a <{}> was put behind it since.",
-                attached.port, other.name
-            )),
-        },
+    if let Port::Made(index) = attached.port {
+        let others = |device: &&Element| taken(device).is_none() && bus_of(device) == Some(index);
+        match devices.iter().find(|device| root_port(device) == Some(index)) {
+            None => remarks.push(format!("Its root port {index} was taken out before.")),
+            Some(port) => match devices.iter().find(others) {
+                None => edits.remove(port),
+                Some(other) => remarks.push(format!(
+                    "Its root port {index} stays: a <{}> was put behind it since.",
+                    other.name
+                )),
+            },
+        }
     }
     if attached.shared_memory {
         let shared = |d: &&Element| d.name == "shmem" && d.attribute("name") == Some(SHARED_MEMORY);
@@ -61,11 +62,4 @@ pub fn detach(domain: &Domain<'_>, attached: &Attached) -> Detached {
     }
     note::remove_card(&mut edits, domain, &attached.card);
     Detached { text: edits.done(), remarks }
-}
-
-fn is_port(device: &Element, index: u32) -> bool {
-    device.name == "controller"
-        && device.attribute("type") == Some("pci")
-        && device.attribute("model") == Some("pcie-root-port")
-        && number(device, "index") == Some(index)
 }

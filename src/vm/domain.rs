@@ -134,6 +134,13 @@ impl<'a> Domain<'a> {
     }
 }
 
+/// Index of a root port of PCI Express, which is the guest's bus behind it.
+pub fn root_port(device: &Element) -> Option<u32> {
+    let pci = device.name == "controller" && device.attribute("type") == Some("pci");
+    let port = pci && device.attribute("model") == Some("pcie-root-port");
+    port.then(|| number(device, "index")).flatten()
+}
+
 /// The guest's PCI bus that a device stands on.
 pub fn bus_of(device: &Element) -> Option<u32> {
     let address = device.child("address")?;

@@ -12,6 +12,7 @@ pub mod check;
 pub mod compare;
 pub mod detach;
 pub mod domain;
+pub mod live;
 pub mod looking_glass;
 pub mod make;
 pub mod note;

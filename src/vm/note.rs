@@ -14,12 +14,30 @@ pub const NAMESPACE: &str = "urn:passthru:vm:1";
 pub struct Attached {
     /// Which card it was.
     pub card: Card,
-    /// Index of the root port that it stands behind, which is the guest's bus.
-    pub port: u32,
+    /// The root port that it stands behind.
+    pub port: Port,
     /// The emulated screen that gave way to it.
     pub screen: Option<String>,
     /// The frame buffer that is shared with the host.
     pub shared_memory: bool,
+}
+
+/// A root port, by its index, which is the guest's bus behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// Made for the card, and goes with it.
+    Made(u32),
+    /// It was there, with nothing behind it, and stays.
+    Found(u32),
+}
+
+impl Port {
+    /// Its index.
+    pub fn index(self) -> u32 {
+        match self {
+            Self::Made(index) | Self::Found(index) => index,
+        }
+    }
 }
 
 /// The note of a domain.
@@ -78,7 +96,13 @@ fn attached(element: &Element) -> Option<Attached> {
             functions: functions.collect::<Option<Vec<_>>>()?,
             display: element.attribute("display")?.parse().ok()?,
         },
-        port: element.attribute("port")?.parse().ok()?,
+        port: {
+            let index = element.attribute("port")?.parse().ok()?;
+            match element.attribute("root-port") {
+                Some("found") => Port::Found(index),
+                _ => Port::Made(index),
+            }
+        },
         screen: of("screen").next().map(|screen| screen.text.clone()),
         shared_memory: of("shared-memory").next().is_some(),
     })
@@ -100,12 +124,14 @@ pub fn card(attached: &Attached) -> Written {
     });
     let screen = attached.screen.as_ref().map(|text| Written::text("passthru:screen", text));
     let shared = attached.shared_memory.then(|| Written::new("passthru:shared-memory"));
-    Written::new("passthru:card")
+    let noted = Written::new("passthru:card")
         .with("display", attached.card.display)
-        .with("port", attached.port)
-        .and_all(functions)
-        .and_all(screen)
-        .and_all(shared)
+        .with("port", attached.port.index());
+    let noted = match attached.port {
+        Port::Made(_) => noted,
+        Port::Found(_) => noted.with("root-port", "found"),
+    };
+    noted.and_all(functions).and_all(screen).and_all(shared)
 }
 
 /// The volume with the answers as it is noted.

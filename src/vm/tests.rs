@@ -59,7 +59,7 @@ pub(super) fn card() -> Card {
 
 pub(super) fn wish(card: &Card) -> Wish<'_> {
     let (managed, screen) = (Managed::ByLibvirt, Screen::Keep);
-    Wish { card, managed, rom: None, screen, shared_memory: None }
+    Wish { card, managed, rom: None, screen, shared_memory: None, free_port: None }
 }
 
 /// Puts a card in, looks, and takes it out.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::change::{Beside, Change, must_be_off};
+use super::change::{Beside, Change};
+use super::live::{Live, free_port};
 use super::shared_memory::granted;
 use super::{inactive, parsed};
 use crate::check::{Case, Desired, Verdict};
@@ -47,6 +48,10 @@ pub struct Args {
     /// Who opens the shared memory; left out, the user that called sudo
     #[arg(long, value_name = "USER", requires = "looking_glass")]
     looking_glass_user: Option<String>,
+    /// Plug the card into the running guest as well, where that can work: a card of a single
+    /// function, and a root port that is free
+    #[arg(long)]
+    live: bool,
     /// Go on in spite of this blocker; may be repeated
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
@@ -61,7 +66,6 @@ pub struct Args {
 pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
     let xml = inactive(libvirt, &args.name)?;
-    let off = must_be_off(libvirt, &args.name);
     let held = session.resume()?;
     let host = session.host();
     could_look(&host)?;
@@ -74,30 +78,36 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         return Ok(Answer::No);
     };
     let card = Card::of(&host, gpu);
-    off.map_err(|error| not_while_it_runs(error, &card))?;
+    let domain = parsed(&args.name, &xml)?;
     let mut remarks = elsewhere(libvirt, &args.name, &card)?;
+    let plugged_behind =
+        free_port((libvirt, &args.name), &domain, &card, args.live(), &mut remarks)?;
     let managed = card.managed(&host);
     if managed == Managed::ByLibvirt && report.has("gpu-drives-display") {
         return Err(Error::new(format!("the card {} shows the host's picture", card.display))
             .hint(format!("The guest's start would take it from the running desktop. `passthru apply {}` binds it at boot instead; after the reboot it can be attached.", card.display)));
     }
     if managed == Managed::ByLibvirt {
-        remarks.push("The host does not bind the card at boot, so libvirt takes it from the host's driver when the guest starts, which not every driver survives. `passthru plan` shows how to bind it at boot.".to_owned());
+        let when = plugged_behind.map_or("when the guest starts", |_| "now");
+        remarks.push(format!("The host does not bind the card at boot, so libvirt takes it from the host's driver {when}, which not every driver survives. `passthru plan` shows how to bind it at boot."));
     }
     let rom = args.rom.as_deref().map(|path| rom(&session, path)).transpose()?;
-    let domain = parsed(&args.name, &xml)?;
     let wish = Wish {
         card: &card,
         managed,
         rom: rom.as_deref(),
         screen: if args.no_display { Screen::Remove } else { Screen::Keep },
         shared_memory: args.looking_glass.map(|frame| frame.mebibytes()),
+        free_port: plugged_behind,
     };
     let after = attach(&domain, &wish).map_err(|refused| why(&args.name, &refused))?;
     drop(domain);
     let beside = match args.looking_glass {
         Some(_) => granted(&session, args.looking_glass_user.as_deref(), &mut remarks)?,
-        None => Beside::default(),
+        None => Beside {
+            live: plugged_behind.map(|port| card.hostdevs(port, managed, None).concat()),
+            ..Beside::default()
+        },
     };
     let name = name_of(&host, &case);
     let change = Change {
@@ -111,10 +121,13 @@ pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<A
         beside,
         tuning: None,
         remarks,
-        next: format!(
-            "`passthru vm check {name}` compares host and machine; then `virsh start {name}`, and install the card's driver in Windows.",
-            name = args.name
-        ),
+        next: match plugged_behind {
+            Some(_) => "Install the card's driver in Windows, which sees the card now. Where the Device Manager shows code 12, there is no room for its memory behind that port: shut Windows down and start it again.".to_owned(),
+            None => format!(
+                "`passthru vm check {name}` compares host and machine; then `virsh start {name}`, and install the card's driver in Windows.",
+                name = args.name
+            ),
+        },
     };
     change.make((&session, held, &host), &args.run, global, ui)
 }
@@ -123,14 +136,15 @@ fn name_of(host: &Host, case: &Case<'_>) -> String {
     case.display().map(|display| host.named(display)).unwrap_or_default()
 }
 
-/// QEMU plugs whole slots of PCI Express, function 0 last (QEMU, docs/pcie.txt), and libvirt plugs
-/// a device of one function (libvirt, domain XML format, `multifunction`).
-fn not_while_it_runs(error: Error, card: &Card) -> Error {
-    match card.functions.len() {
-        0 | 1 => error,
-        functions => error.cause(format!(
-            "the card has {functions} functions, and only a single one can be plugged into a running guest"
-        )),
+impl Args {
+    fn live(&self) -> Live {
+        let options = [
+            (self.rom.is_some(), "--rom"),
+            (self.no_display, "--no-display"),
+            (self.looking_glass.is_some(), "--looking-glass"),
+        ];
+        let needs_off = options.into_iter().find_map(|(is_asked, word)| is_asked.then_some(word));
+        Live { is_asked: self.live, needs_off }
     }
 }
 
@@ -141,7 +155,7 @@ fn elsewhere(libvirt: &Libvirt, name: &str, card: &Card) -> Result<Vec<String>, 
         let takes = |xml: &str| {
             Domain::parse(xml).is_ok_and(|domain| domain.sources().any(|source| card.has(source)))
         };
-        if !libvirt.status(&other)?.is_off() && takes(&libvirt.active(&other)?) {
+        if libvirt.active(&other)?.is_some_and(|xml| takes(&xml)) {
             return Err(Error::new(format!("the domain {other} runs with this card"))
                 .hint(format!("Shut it down first: `virsh shutdown {other}`.")));
         }

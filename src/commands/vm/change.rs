@@ -8,7 +8,7 @@ use crate::document::{Diff, VmDocument, VmParts};
 use crate::error::Error;
 use crate::host::Host;
 use crate::host::pci::PciAddress;
-use crate::libvirt::Libvirt;
+use crate::libvirt::{Libvirt, Status};
 use crate::plan::{Command, Stage};
 use crate::transaction::{
     Contents, DomainChange, Draft, File, Held, ImageChange, Secret, VmVerb, saved,
@@ -54,6 +54,8 @@ pub struct Beside {
     pub file: Option<HostFile>,
     /// A program that reads it.
     pub command: Option<Command>,
+    /// The host device that is plugged into the running domain as well, as XML.
+    pub live: Option<String>,
 }
 
 /// A file of the host before and after.
@@ -113,7 +115,11 @@ impl Change<'_> {
         if !global.json {
             ui.answer(&crate::ui::vm::change(&document, ui.page()))?;
         }
-        if !run.confirmed("Define it so?", global, ui)? {
+        let question = match self.beside.live {
+            Some(_) => "Define it so, and plug the card into the running guest?",
+            None => "Define it so?",
+        };
+        if !run.confirmed(question, global, ui)? {
             document.reason = Some("Nothing was changed.".to_owned());
         } else {
             let mut contents = Contents::new();
@@ -124,6 +130,7 @@ impl Change<'_> {
                 before: saved(self.before.as_deref(), &mut contents),
                 after: saved(Some(&self.after), &mut contents),
                 image: self.beside.image,
+                live: self.beside.live,
             };
             let mut draft = Draft::of_vm(&self.name, self.gpu, domain, contents);
             draft.secret = self.beside.secret;
@@ -153,17 +160,17 @@ fn same(before: &str, after: &str) -> bool {
     }
 }
 
-/// A domain that runs is not changed: the change would be seen only after its next start, and a
-/// card of several functions cannot be plugged into a running guest at all (QEMU plugs slots of
-/// PCI Express, libvirt one function of them).
+/// A domain that runs is not changed: the change would be seen only after its next start.
 ///
 /// # Errors
 /// It runs, or libvirt does not answer.
 pub fn must_be_off(libvirt: &Libvirt, name: &str) -> Result<(), Error> {
     let status = libvirt.status(name)?;
-    if status.is_off() {
-        return Ok(());
-    }
-    Err(Error::new(format!("the domain {name} is {}, and nothing was changed", status.state))
-        .hint(format!("Shut Windows down (`virsh shutdown {name}`), and try again.")))
+    if status.is_off() { Ok(()) } else { Err(not_off(name, &status)) }
+}
+
+/// It is on, and was to be off.
+pub fn not_off(name: &str, status: &Status) -> Error {
+    Error::new(format!("the domain {name} is {}, and nothing was changed", status.state))
+        .hint(format!("Shut Windows down (`virsh shutdown {name}`), and try again."))
 }

@@ -118,10 +118,10 @@ fn taken(libvirt: &Libvirt, name: &str, domain: &Domain<'_>) -> Result<Vec<Strin
     let own: Vec<_> = domain.sources().collect();
     let mut taken = Vec::new();
     for other in libvirt.names()?.into_iter().filter(|other| other != name) {
-        if own.is_empty() || libvirt.status(&other)?.is_off() {
+        if own.is_empty() {
             continue;
         }
-        let xml = libvirt.active(&other)?;
+        let Some(xml) = libvirt.active(&other)? else { continue };
         if parsed(&other, &xml)?.sources().any(|source| own.contains(&source)) {
             taken.push(other);
         }

@@ -5,6 +5,7 @@ mod change;
 mod check;
 mod create;
 mod detach;
+mod live;
 mod shared_memory;
 mod show;
 mod tune;

@@ -54,6 +54,7 @@ impl Held<'_> {
             before: saved(now.as_deref(), contents),
             after: saved(xml.as_deref(), contents),
             image,
+            live: None,
             ..change.clone()
         };
         if let Some(ImageChange::RemoveAnswers { .. }) = change.image {
@@ -78,7 +79,8 @@ impl Held<'_> {
                 ThreeWay { before, after, now, existed },
             )));
         }
-        if now.is_some() && before.is_none() && !libvirt.status(&change.domain)?.is_off() {
+        let needs_off = before.is_none() || change.live.is_some();
+        if now.is_some() && needs_off && !libvirt.status(&change.domain)?.is_off() {
             return Err(Error::new(format!("the domain {} is running", change.domain))
                 .hint("Shut it down first: `virsh shutdown NAME`."));
         }

@@ -33,7 +33,7 @@ impl Case {
         let card = Card::of(&host, &gpu);
         assert_eq!(card.managed(&host), Managed::ByHost);
         let (screen, rom) = (Screen::Keep, None);
-        let wish = Wish { card: &card, managed, rom, screen, shared_memory: None };
+        let wish = Wish { card: &card, managed, rom, screen, shared_memory: None, free_port: None };
         let xml = attach(&Domain::parse(DOMAIN).expect("a domain"), &wish).expect("attached");
         let file = |problem| FileSeen {
             what: "disk".to_owned(),

@@ -10,6 +10,7 @@
 mod answers;
 mod bad;
 mod house;
+mod live;
 mod machines;
 mod shared_memory;
 mod tuning;
@@ -94,6 +95,8 @@ fn inside(work: &Path) {
     shared_memory::refused(&house);
     bad::words_and_files(&house);
     bad::a_running_machine(&house);
+    live::plugged_or_told_why(&house);
+    live::taken_back_after_a_crash(&house);
     bad::another_root(&house);
     bad::a_file_of_somebody_elses(&house);
     bad::nobody_answers(&mut house);

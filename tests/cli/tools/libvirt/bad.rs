@@ -1,7 +1,7 @@
 //! What goes wrong: a clear word, exit code 2, and nothing half-made.
 
 use super::house::{AS_NOBODY, House, WITHOUT_VIRSH, names};
-use super::machines::create;
+use super::machines::{can_start, create, gone};
 
 fn says(house: &House, args: &[&str], parts: &[&str]) {
     let before = house.all();
@@ -76,15 +76,7 @@ pub fn words_and_files(house: &House) {
 
 /// A machine that runs is left alone.
 pub fn a_running_machine(house: &House) {
-    house.does(&create("runs", &["--no-secure-boot", "--no-tpm", "--network", "default"]));
-    let without_network = house.xml("runs");
-    let start = without_network.find("    <interface").expect("an interface");
-    let end = without_network.find("    </interface>\n").expect("its end");
-    let text = without_network[..start].to_owned() + &without_network[end + 17..];
-    // tmpfs has no direct access, which `cache='none'` asks for.
-    let text = text.replace(" cache='none' io='native'", "");
-    let file = house.file("runs.xml", &text);
-    house.virsh(&["define", &file]);
+    can_start(house, "runs");
     house.virsh(&["start", "runs", "--paused"]);
     let why = ["the domain runs is paused", "the card has 2 functions", "virsh shutdown runs"];
     says(house, &["vm", "attach", "runs", "07:00.0", "--yes"], &why);
@@ -92,9 +84,7 @@ pub fn a_running_machine(house: &House) {
     says(house, &["vm", "tune", "runs", "--yes"], &["the domain runs is paused"]);
     let answers = ["vm", "unattended", "runs", "--user", "Zoe", "--yes"];
     says(house, &answers, &["the domain runs is paused"]);
-    house.virsh(&["destroy", "runs"]);
-    house.virsh(&["undefine", "runs", "--nvram"]);
-    std::fs::remove_file("/var/lib/libvirt/images/runs.qcow2").expect("removed");
+    gone(house, "runs");
 }
 
 /// Nobody answers, or not to this user: every verb says why and what to do, and leaves nothing.

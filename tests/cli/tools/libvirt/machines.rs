@@ -11,6 +11,26 @@ pub fn create<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&small[..], more].concat()
 }
 
+/// Makes a machine that starts here.
+pub fn can_start(house: &House, name: &str) {
+    house.does(&create(name, &["--no-secure-boot", "--no-tpm", "--network", "default"]));
+    let whole = house.xml(name);
+    let start = whole.find("    <interface").expect("an interface");
+    let end = whole.find("    </interface>\n").expect("its end");
+    let text = whole[..start].to_owned() + &whole[end + 17..];
+    // tmpfs has no direct access, which `cache='none'` asks for.
+    let text = text.replace(" cache='none' io='native'", "");
+    house.virsh(&["define", &house.file("starts.xml", &text)]);
+}
+
+/// Takes a machine that runs away.
+pub fn gone(house: &House, name: &str) {
+    house.virsh(&["destroy", name]);
+    house.virsh(&["undefine", name, "--nvram"]);
+    let image = format!("/var/lib/libvirt/images/{name}.qcow2");
+    std::fs::remove_file(image).expect("removed");
+}
+
 /// Created, shown, given the card, checked, and all of it taken back, for both Windows.
 pub fn there_and_back(house: &House) {
     let before = house.all();
