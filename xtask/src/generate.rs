@@ -56,15 +56,18 @@ fn cli() -> String {
     let mut out = String::from(
         "# Command line\n\nMade by `cargo xtask generate` from the program's own help.\n",
     );
-    let mut command = passthru::docs::command().term_width(WIDTH);
+    let mut command = passthru::docs::command();
     command.build();
-    section(&mut out, &mut command, "passthru");
-    for verb in command.get_subcommands() {
-        let mut verb = verb.clone().term_width(WIDTH);
-        let name = format!("passthru {}", verb.get_name());
-        section(&mut out, &mut verb, &name);
-    }
+    sections(&mut out, &command, "passthru");
     out
+}
+
+/// A command, then those below it.
+fn sections(out: &mut String, command: &clap::Command, name: &str) {
+    section(out, &mut command.clone().term_width(WIDTH), name);
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        sections(out, verb, &format!("{name} {}", verb.get_name()));
+    }
 }
 
 fn section(out: &mut String, command: &mut clap::Command, name: &str) {
