@@ -163,8 +163,10 @@ impl Look {
             let problems = read_back(root, host, &aim.artefacts).problems;
             facts.artefact_problems =
                 problems.into_iter().map(|problem| (problem.path, problem.text)).collect();
-            let of = tried.into_iter().chain([transaction]);
-            facts.edited = of.flat_map(|one| edited(&one.record.changes, root)).collect();
+            let own = &record.changes;
+            let before = tried.iter().flat_map(|one| &one.record.changes);
+            let before = before.filter(|change| own.iter().all(|other| other.path != change.path));
+            facts.edited = edited(before.chain(own), root);
             report = evaluated(&facts)?;
         }
         Ok(Judged { transaction, report, facts, trial })

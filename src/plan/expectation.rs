@@ -65,7 +65,13 @@ pub fn of_setup(case: &Case<'_>) -> Option<(Vec<Expectation>, String)> {
             .iter()
             .any(|key| parameter.is(key))
     };
-    let words = case.configured.words().filter(concerns);
+    // Of a module's parameter the last value counts (kernel/params.c).
+    let counts = |word: &&str| {
+        let key = Parameter::parse(word).key;
+        let last = || case.configured.parameters().rfind(|parameter| parameter.is(key));
+        !key.contains('.') || last().is_some_and(|last| last.word == *word)
+    };
+    let words = case.configured.words().filter(concerns).filter(counts);
     let mut expected: Vec<_> = words.map(|word| Expectation::Parameter(word.to_owned())).collect();
     let rest = all(case, &binding).into_iter();
     expected.extend(rest.filter(|one| !matches!(one, Expectation::Parameter(_))));

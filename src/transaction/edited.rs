@@ -6,7 +6,10 @@ use crate::sys::{Observed, Sysroot};
 
 /// Absolute paths, each with what became of the file. What cannot be read is left out, and so are
 /// permission bits, but for those by which a file is a program.
-pub fn edited(changes: &[Change], root: &Sysroot) -> Vec<(String, String)> {
+pub fn edited<'a>(
+    changes: impl IntoIterator<Item = &'a Change>,
+    root: &Sysroot,
+) -> Vec<(String, String)> {
     let what = |change: &Change| match (&change.after, root.read(change.inside())) {
         (Saved::Present { .. }, Observed::Absent) => Some("is gone"),
         (Saved::Absent, Observed::Present(_)) => Some("is there again"),
@@ -23,7 +26,7 @@ pub fn edited(changes: &[Change], root: &Sysroot) -> Vec<(String, String)> {
         }
         _ => None,
     };
-    let edited = changes.iter().filter_map(|change| Some((change, what(change)?)));
+    let edited = changes.into_iter().filter_map(|change| Some((change, what(change)?)));
     edited.map(|(change, what)| (change.path.clone(), what.to_owned())).collect()
 }
 

@@ -108,6 +108,11 @@ impl<'a> Scene<'a> {
         Ok(device.identity())
     }
 
+    /// What is expected on the command line, as a user would call it.
+    pub fn added(&self) -> &'static str {
+        if self.then.by_hand { "what is configured for vfio-pci" } else { "what passthru added" }
+    }
+
     /// The log was read, and nothing of its beginning is lost: the first second is in it.
     pub fn has_whole_log(&self) -> bool {
         self.log().next().is_some_and(|line| line.micros < 1_000_000)

@@ -34,6 +34,9 @@ pub struct Then {
     pub kernel_release: Option<String>,
     /// No kernel ran in that root: it was changed from another system.
     pub elsewhere: bool,
+    /// Nothing was recorded: somebody set the machine up without passthru.
+    #[serde(skip)]
+    pub by_hand: bool,
     /// What that kernel was started with.
     pub command_line: Option<String>,
     /// Functions of all cards, and whatever else a VFIO driver held.
@@ -63,6 +66,7 @@ impl Then {
             driver: device.driver.clone(),
         });
         Self {
+            by_hand: false,
             elsewhere: boot_id.is_none() && host.command_line().is_none(),
             boot_id,
             kernel_release: host.kernel.release.clone(),

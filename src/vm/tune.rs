@@ -22,7 +22,6 @@ use self::pins::{Pin, Pinned};
 use super::domain::{Domain, NoDomain};
 use super::note;
 use crate::config::xml::{Edits, Written};
-use crate::host::Observed;
 use crate::host::cpu::CpuVendor;
 use crate::host::resources::{Resources, listed};
 
@@ -131,7 +130,7 @@ fn vcpus(domain: &Domain<'_>) -> Result<u32, Refused> {
 }
 
 /// What somebody arranged, which is not for this to change.
-fn by_hand(domain: &Domain<'_>, count: u32, nodes: bool) -> Result<(), Refused> {
+fn by_hand(domain: &Domain<'_>, nodes: bool) -> Result<(), Refused> {
     let has = |path: &[&str]| domain.root.at(path).is_some();
     if PINS.iter().any(|pin| has(&["cputune", pin])) {
         return Err(Refused::ByHand("pins (<cputune>)"));
@@ -140,7 +139,8 @@ fn by_hand(domain: &Domain<'_>, count: u32, nodes: bool) -> Result<(), Refused> 
     if vcpu("cpuset").is_some() || vcpu("placement") == Some("auto") {
         return Err(Refused::ByHand("a choice of processors (<vcpu>)"));
     }
-    if vcpu("current").is_some_and(|current| current != count.to_string()) {
+    let all = domain.root.text_at(&["vcpu"]);
+    if vcpu("current").is_some_and(|current| Some(current) != all) {
         return Err(Refused::Hotplug);
     }
     if nodes && has(&["numatune", "memory"]) {
@@ -157,12 +157,13 @@ fn fresh(
     let Target { resources, card, vendor } = *target;
     let vcpu = domain.root.child("vcpu").ok_or(Refused::NoCount)?;
     let cores = Cores::of(resources, card)?;
-    by_hand(domain, count, cores.several_nodes())?;
+    by_hand(domain, cores.several_nodes())?;
     let choice = cores.choose(count)?;
     let memory = domain.memory().ok_or(Refused::NoMemory)?;
     let mut remarks = pins::remarks(&choice, &cores, card);
-    let node = choice.node.filter(|node| holds(*node, memory, resources, &mut remarks));
     let has_pages = domain.root.at(&["memoryBacking", "hugepages"]).is_some();
+    let paged = wish.huge_pages || has_pages;
+    let node = choice.node.filter(|node| paged || holds(*node, memory, resources, &mut remarks));
     if wish.huge_pages && has_pages {
         remarks.push("It takes huge pages already, and they stay as they are.".to_owned());
     }
@@ -177,6 +178,7 @@ fn fresh(
 
     let mut edits = Edits::of(domain.text);
     let mut tuned = Tuned::new(&pins, &choice.host);
+    (tuned.threads, tuned.node, tuned.pages) = (Some(threads), node, huge_pages);
     if let (true, Some(inside)) = (vcpus(domain)? != count, &vcpu.inside) {
         tuned.vcpu = Some(domain.text[inside.clone()].to_owned());
         edits.replace(inside.clone(), count.to_string());
@@ -220,16 +222,22 @@ fn has_topoext(domain: &Domain<'_>) -> bool {
     features.any(|feature| feature.attribute("name") == Some("topoext"))
 }
 
-/// Whether a node has the memory of a machine; said if not.
+/// Whether a node has the memory of a machine beside its huge pages; said if not.
 fn holds(node: u32, memory: u64, resources: &Resources, remarks: &mut Vec<String>) -> bool {
     let known = resources.nodes.iter().find(|known| known.number == node);
-    match known.map(|known| &known.memory) {
-        Some(Observed::Present(has)) if *has < memory => {
-            remarks.push(format!("NUMA node {node} has {} MiB of memory, and the machine takes {}: a part of it will be farther away, so its memory is not bound to the node.", has >> 20, memory >> 20));
-            false
-        }
-        _ => true,
+    let Some((has, pages)) =
+        known.and_then(|known| Some((*known.memory.present()?, &known.huge_pages)))
+    else {
+        remarks.push(format!("How much memory NUMA node {node} has could not be read, so the machine's is not bound to it."));
+        return false;
+    };
+    let reserved =
+        pages.iter().map(|pages| pages.all.saturating_mul(pages.kibibytes).saturating_mul(1 << 10));
+    let has = has.saturating_sub(reserved.fold(0, u64::saturating_add));
+    if has < memory {
+        remarks.push(format!("NUMA node {node} has {} MiB of memory, and the machine takes {}: a part of it will be farther away, so its memory is not bound to the node.", has >> 20, memory >> 20));
     }
+    has >= memory
 }
 
 /// Numbers of its iothreads (libvirt, domain format, `iothreadids`).

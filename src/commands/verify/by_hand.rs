@@ -22,14 +22,15 @@ pub fn judge(root: &Sysroot) -> Result<VerifyDocument, Error> {
     let mut facts = booted::read(root, &host);
     // Nobody wrote down when it was set up. What holds is in effect; what does not may wait for
     // the first reboot.
-    let in_effect = Then { elsewhere: true, ..Then::default() };
+    let unknown = Then { by_hand: true, ..Then::default() };
+    let in_effect = Then { elsewhere: true, ..unknown.clone() };
     facts.ask_vfio(root, &groups_to_ask(&expected, &in_effect, &host, &facts));
     let evaluated = |then: &Then| -> Result<Report, Error> {
         evaluate(&expected, then, &host, &facts, None).ok_or_else(nothing)
     };
     let mut report = evaluated(&in_effect)?;
     if report.verdict() != Verdict::Met {
-        report = evaluated(&Then::default())?;
+        report = evaluated(&unknown)?;
     }
     let mut document = VerifyDocument::of(None, &report, &facts, None);
     let remark = "passthru changed nothing here: this is the setup that was found on the machine, ";

@@ -94,22 +94,24 @@ fn started_without<'a>(
 
 /// A new kernel got an entry of its own, which was made without the word.
 fn updated_kernel(scene: &Scene<'_>, word: &str) -> Option<Cause> {
+    let added = scene.added();
     let (then, now) = kernel_changed(scene)?;
     let all = entries(scene);
     let started = started_without(scene, &all, word).filter(|path| path.contains(now))?;
     let text = format!(
         "Since the change the kernel went from {then} to {now}, and the entry of the new kernel, \
-         /{started}, does not have what passthru added."
+         /{started}, does not have {added}."
     );
     Some(Cause::new(text, AGAIN).and(started, "without the word"))
 }
 
 fn another_entry(scene: &Scene<'_>, word: &str) -> Option<Cause> {
+    let added = scene.added();
     let all = entries(scene);
     let (with, _) = all.iter().find(|(_, entry)| entry.contains_word(word))?;
     let started = started_without(scene, &all, word)?;
     let text = format!(
-        "The boot entry /{started} was started, which does not have what passthru added; /{with} \
+        "The boot entry /{started} was started, which does not have {added}; /{with} \
          has it."
     );
     let hint = format!("Reboot, pick the entry of /{with}, and run `passthru verify` again.");
@@ -142,17 +144,17 @@ fn grub_lines<'a>(scene: &Scene<'a>) -> Option<(&'static str, Vec<&'a str>)> {
 }
 
 fn not_generated(scene: &Scene<'_>, word: &str) -> Option<Cause> {
+    let added = scene.added();
     let (path, lines) = grub_lines(scene)?;
     let source = scene.case.configured.source_of(word)?;
     let has = |line: &&&str| Cmdline::parse(line).contains_word(word);
     let cause = if lines.iter().any(|line| has(&line)) {
-        let text = format!(
-            "/{path} has entries with what passthru added, and an entry without it was started."
-        );
+        let text =
+            format!("/{path} has entries with {added}, and an entry without it was started.");
         Cause::new(text, PICK_ENTRY).and(path, word)
     } else {
         let text = format!(
-            "/{path} was not written anew after the change: /{} has what passthru added, and no \
+            "/{path} was not written anew after the change: /{} has {added}, and no \
              entry of the menu does.",
             source.path
         );
@@ -169,6 +171,7 @@ fn not_generated(scene: &Scene<'_>, word: &str) -> Option<Cause> {
 
 /// The configuration has it, and what was started came from elsewhere.
 fn another_copy(scene: &Scene<'_>, word: &str) -> Option<Cause> {
+    let added = scene.added();
     let source = scene.case.configured.source_of(word)?;
     let loader = &scene.host.bootloader;
     let doubt = if loader.disagree {
@@ -181,7 +184,7 @@ fn another_copy(scene: &Scene<'_>, word: &str) -> Option<Cause> {
         Reboot::Done | Reboot::NotYet => "",
     };
     let text = format!(
-        "/{} has what passthru added, but the kernel was started without it: {when}from another \
+        "/{} has {added}, but the kernel was started without it: {when}from another \
          entry or by another boot loader, or it was edited in the boot menu.{doubt}",
         source.path
     );
@@ -195,6 +198,7 @@ fn another_copy(scene: &Scene<'_>, word: &str) -> Option<Cause> {
 
 /// It was configured, and is not any more.
 fn taken_out(scene: &Scene<'_>, word: &str) -> Option<Cause> {
+    let added = scene.added();
     let configured = &scene.case.configured;
     if !configured.is_complete() || configured.contains_word(word) {
         return None;
@@ -204,12 +208,12 @@ fn taken_out(scene: &Scene<'_>, word: &str) -> Option<Cause> {
     let entry = source.path.contains("/loader/entries/");
     let text = match kernel_changed(scene).filter(|_| entry) {
         Some((then, now)) => format!(
-            "/{} no longer has what passthru added: since the change the kernel went from {then} \
+            "/{} no longer has {added}: since the change the kernel went from {then} \
              to {now}, and the boot entry was written anew.",
             source.path
         ),
         None => format!(
-            "/{} no longer has what passthru added: something took it out after the change.",
+            "/{} no longer has {added}: something took it out after the change.",
             source.path
         ),
     };

@@ -33,7 +33,7 @@ pub fn memory_short(sides: &Sides<'_>) -> Vec<Found> {
             );
             let evidence =
                 Evidence::new("/sys/kernel/mm/hugepages", format!("{} MiB free", free >> 20));
-            return vec![Found::blocker(detail, evidence).manual("Reserve them (`sysctl vm.nr_hugepages=N`, or hugepages=N on the kernel command line), or take <hugepages/> out of the domain.")];
+            return vec![Found::blocker(detail, evidence).manual("Reserve them (`passthru vm tune NAME --huge-pages` says how many and how), or take <hugepages/> out of the domain.")];
         }
         return Vec::new();
     }

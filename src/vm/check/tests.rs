@@ -144,6 +144,13 @@ fn each_check_finds_what_it_is_for() {
         ),
         (
             |c| {
+                let from = "slot='0x00' function='0x0' multifunction='on'/>";
+                c.replace(from, "slot='0x00' function='0x2'/>");
+            },
+            "blocker vm-card-slot: The guest will not find the card 0000:07:00.0: nothing is at 0000:0f:00.0",
+        ),
+        (
+            |c| {
                 let group = c.device("0000:07:00.0").iommu_group;
                 c.device("0000:00:1f.3").iommu_group = group;
             },

@@ -15,6 +15,12 @@ pub struct Tuned {
     pub cpus: Vec<u32>,
     /// Processors of the emulator and the iothreads.
     pub host: Vec<u32>,
+    /// Threads of each of the guest's cores.
+    pub(super) threads: Option<u32>,
+    /// NUMA node that memory was taken from.
+    pub(super) node: Option<u32>,
+    /// Size in KiB of its huge pages.
+    pub(super) pages: Option<u64>,
     /// Number of virtual processors before, as it was written.
     pub vcpu: Option<String>,
     /// The topology before, as it was written.
@@ -30,6 +36,9 @@ impl Tuned {
         Self {
             cpus: vcpus.flat_map(|pin| pin.cpus.iter().copied()).collect(),
             host: host.to_vec(),
+            threads: None,
+            node: None,
+            pages: None,
             vcpu: None,
             topology: None,
             had: Vec::new(),
@@ -58,6 +67,32 @@ impl Tuned {
         pin.attribute("cpuset").map(numbers).as_deref() == wanted
     }
 
+    /// Whether a topology, a choice of memory or huge pages are as they were written.
+    pub(super) fn wrote(&self, element: &Element) -> bool {
+        let is = |element: &Element, name: &str, value: Option<String>| {
+            value.is_some() && element.attribute(name).map(str::to_owned) == value
+        };
+        let text = |number: Option<u64>| number.map(|number| number.to_string());
+        match element.name.as_str() {
+            "topology" => {
+                let threads = self.threads.filter(|threads| *threads > 0);
+                let cores = threads.map(|threads| self.cpus.len() as u64 / u64::from(threads));
+                is(element, "threads", text(threads.map(u64::from)))
+                    && is(element, "cores", text(cores))
+                    && is(element, "sockets", Some("1".to_owned()))
+            }
+            "memory" => {
+                is(element, "mode", Some("strict".to_owned()))
+                    && is(element, "nodeset", text(self.node.map(u64::from)))
+            }
+            "hugepages" => match element.children.as_slice() {
+                [page] => is(page, "size", text(self.pages)),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Reads it; nothing where the element is something else.
     pub fn read(element: &Element) -> Option<Self> {
         if element.local_name() != "tuned" {
@@ -71,6 +106,9 @@ impl Tuned {
         Some(Self {
             cpus: numbers(element.attribute("cpus")?),
             host: numbers(element.attribute("host")?),
+            threads: element.attribute("threads").and_then(|text| text.parse().ok()),
+            node: element.attribute("node").and_then(|text| text.parse().ok()),
+            pages: element.attribute("pages").and_then(|text| text.parse().ok()),
             vcpu: element.attribute("vcpu").map(str::to_owned),
             topology: child("topology").map(|topology| topology.text.clone()),
             had: had.collect(),
@@ -83,6 +121,16 @@ impl Tuned {
         let mut noted = Written::new("passthru:tuned")
             .with("cpus", cpus.join(","))
             .with("host", listed(&self.host));
+        let numbers = [
+            ("threads", self.threads.map(u64::from)),
+            ("node", self.node.map(u64::from)),
+            ("pages", self.pages),
+        ];
+        for (name, number) in numbers {
+            if let Some(number) = number {
+                noted = noted.with(name, number);
+            }
+        }
         if let Some(vcpu) = &self.vcpu {
             noted = noted.with("vcpu", vcpu);
         }

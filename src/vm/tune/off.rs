@@ -37,7 +37,7 @@ pub fn off(domain: &Domain<'_>) -> Result<Changed, Refused> {
     }
     let cpu = domain.root.child("cpu");
     let topology = cpu.and_then(|cpu| cpu.child("topology"));
-    let ours = topology.filter(|topology| processors_of(topology) == count);
+    let ours = topology.filter(|topology| tuned.wrote(topology));
     match (&tuned.topology, ours, cpu) {
         (Some(before), Some(ours), _) => edits.replace(ours.span.clone(), before),
         (None, Some(_), Some(cpu)) => {
@@ -52,18 +52,14 @@ pub fn off(domain: &Domain<'_>) -> Result<Changed, Refused> {
         }
     };
     cut("cputune", &is_pin);
-    cut("numatune", &|element| element.name == "memory");
-    cut("memoryBacking", &|element| element.name == "hugepages");
+    cut("numatune", &|element| tuned.wrote(element));
+    cut("memoryBacking", &|element| tuned.wrote(element));
+    for (parent, name) in [("numatune", "memory"), ("memoryBacking", "hugepages")] {
+        let there = domain.root.at(&[parent, name]);
+        if tuned.place(parent).is_some() && there.is_some_and(|there| !tuned.wrote(there)) {
+            remarks.push(format!("<{name}> in <{parent}> was changed since, and stays."));
+        }
+    }
     note::cut(&mut edits, domain, |child| Tuned::read(child).is_some());
     Ok(Changed { text: edits.done(), tuning: None, remarks })
-}
-
-fn processors_of(topology: &Element) -> Option<u32> {
-    let of = |name: &str| match topology.attribute(name) {
-        Some(text) => text.parse::<u32>().ok(),
-        None => Some(1),
-    };
-    ["sockets", "dies", "clusters", "cores", "threads"]
-        .into_iter()
-        .try_fold(1u32, |product, name| product.checked_mul(of(name)?))
 }

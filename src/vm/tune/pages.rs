@@ -83,15 +83,19 @@ fn reserve(pages: &HugePages, needed: u64, node: Option<u32>) -> String {
         (1_048_576, Some(node)) => {
             format!("hugepagesz=1G hugepages={node}:{all} on the kernel command line.")
         }
-        (2048, None) => format!(
-            "`sysctl vm.nr_hugepages={all}`, and for every boot the same line without `sysctl` in /etc/sysctl.d/hugepages.conf."
-        ),
+        // Not vm.nr_hugepages: that counts pages of the default size (`default_hugepagesz`).
         (kibibytes, node) => {
             let dir = match node {
                 Some(node) => format!("/sys/devices/system/node/node{node}/hugepages"),
                 None => "/sys/kernel/mm/hugepages".to_owned(),
             };
-            format!("`echo {all} > {dir}/hugepages-{kibibytes}kB/nr_hugepages`, as root.")
+            let at_boot = match node {
+                Some(node) => format!("hugepages={node}:{all}"),
+                None => format!("hugepages={all}"),
+            };
+            format!(
+                "`echo {all} > {dir}/hugepages-{kibibytes}kB/nr_hugepages`, as root, and for every boot hugepagesz={kibibytes}K {at_boot} on the kernel command line."
+            )
         }
     }
 }

@@ -338,7 +338,8 @@ fn a_setup_by_hand_is_verified() {
     let waits = Machine::new("h170-mint-turing").replace(
         "etc/default/grub",
         "iommu=pt",
-        &format!("iommu=pt {ids}"),
+        // The kernel takes the last.
+        &format!("iommu=pt vfio-pci.ids=10de:2184 {ids}"),
     );
     let waits = waits.run(&["--json", "verify"]).json();
     let first = &waits["expectations"].as_array().expect("expectations")[..3];
@@ -347,6 +348,8 @@ fn a_setup_by_hand_is_verified() {
     let (on, pt, ids) = (parameter("intel_iommu=on"), parameter("iommu=pt"), parameter(ids));
     let (met, unmet) = ("met".into(), "unmet".into());
     assert_eq!(words, [(&on, &met), (&pt, &met), (&ids, &unmet)], "{waits:#}");
+    let cause = waits["expectations"][2]["cause"].as_str().expect("a cause");
+    assert!(cause.contains("what is configured for vfio-pci"), "{cause}");
 
     let none = Machine::new("z490-arch").run(&["verify"]);
     assert_eq!(

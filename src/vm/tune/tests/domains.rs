@@ -117,13 +117,16 @@ fn the_whole_change_of_a_machine_on_a_server() {
 #[test]
 fn memory_that_a_node_does_not_have_is_not_bound_to_it() {
     let mut epyc = epyc();
-    epyc.nodes[3] = MemoryNode { memory: Observed::Present(GIB), ..epyc.nodes[3].clone() };
-    let done = tuned(text("virt-install-win11"), cpus(6), &on(&epyc, Some(3))).expect("tuned");
-    assert!(!done.text.contains("<numatune>"), "{}", done.text);
-    assert_eq!(
-        done.remarks[0],
-        "NUMA node 3 has 1024 MiB of memory, and the machine takes 16384: a part of it will be farther away, so its memory is not bound to the node."
-    );
+    let reserved = vec![HugePages { kibibytes: 1 << 20, all: 8, free: 8 }];
+    let few = "NUMA node 3 has 12288 MiB of memory, and the machine takes 16384: a part of it will be farther away, so its memory is not bound to the node.";
+    let unread =
+        "How much memory NUMA node 3 has could not be read, so the machine's is not bound to it.";
+    for (memory, says) in [(Observed::Present(20 * GIB), few), (Observed::Absent, unread)] {
+        epyc.nodes[3] = MemoryNode { number: 3, memory, huge_pages: reserved.clone() };
+        let done = tuned(text("virt-install-win11"), cpus(6), &on(&epyc, Some(3))).expect("tuned");
+        assert!(!done.text.contains("<numatune>"), "{}", done.text);
+        assert_eq!(done.remarks[0], says);
+    }
 }
 
 #[test]
@@ -144,14 +147,14 @@ fn huge_pages_have_to_be_reserved() {
     assert_eq!(of(&epyc, Some(3)), "1048576", "the larger ones");
     assert_eq!(
         of(&epyc, Some(4)),
-        "16384 MiB of memory are not free as huge pages on NUMA node 4: 8192 pages of 2 MiB are needed, 0 are free; 16 pages of 1 GiB are needed, 15 are free\n`echo 8192 > /sys/devices/system/node/node4/hugepages/hugepages-2048kB/nr_hugepages`, as root. Or: hugepagesz=1G hugepages=4:21 on the kernel command line."
+        "16384 MiB of memory are not free as huge pages on NUMA node 4: 8192 pages of 2 MiB are needed, 0 are free; 16 pages of 1 GiB are needed, 15 are free\n`echo 8192 > /sys/devices/system/node/node4/hugepages/hugepages-2048kB/nr_hugepages`, as root, and for every boot hugepagesz=2048K hugepages=4:8192 on the kernel command line. Or: hugepagesz=1G hugepages=4:21 on the kernel command line."
     );
     let mut desktop = two_ccds([32, 32], "");
     assert_eq!(of(&desktop, None), "this kernel offers no huge pages");
     desktop.huge_pages = vec![HugePages { kibibytes: 2048, all: 100, free: 60 }];
     assert_eq!(
         of(&desktop, None),
-        "16384 MiB of memory are not free as huge pages: 8192 pages of 2 MiB are needed, 60 are free\n`sysctl vm.nr_hugepages=8232`, and for every boot the same line without `sysctl` in /etc/sysctl.d/hugepages.conf."
+        "16384 MiB of memory are not free as huge pages: 8192 pages of 2 MiB are needed, 60 are free\n`echo 8232 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages`, as root, and for every boot hugepagesz=2048K hugepages=8232 on the kernel command line."
     );
     desktop.huge_pages[0].free = 8192;
     assert_eq!(of(&desktop, None), "2048");
@@ -226,4 +229,22 @@ fn edits_since_are_kept() {
         ]
     );
     assert!(!back.text.contains("passthru"), "{}", back.text);
+
+    let (epyc, asked) = (epyc(), Wish { huge_pages: true, ..cpus(6) });
+    let done = tuned(plain, asked, &on(&epyc, Some(3))).expect("tuned").text;
+    let edited =
+        done.replace("nodeset='3'", "nodeset='1'").replace("size='2048'", "size='1048576'");
+    let edited = edited.replace("cores='3' threads='2'", "cores='6' threads='1'");
+    let back = untuned(&edited).expect("untuned");
+    assert_eq!(
+        back.remarks,
+        [
+            "The topology was changed since, and stays.",
+            "<memory> in <numatune> was changed since, and stays.",
+            "<hugepages> in <memoryBacking> was changed since, and stays."
+        ]
+    );
+    for kept in ["nodeset='1'", "size='1048576'", "cores='6' threads='1'"] {
+        assert!(back.text.contains(kept), "{kept}: {}", back.text);
+    }
 }

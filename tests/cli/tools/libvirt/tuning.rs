@@ -125,7 +125,7 @@ fn refused(house: &House, bare: &str) {
         &[
             "6144 MiB of memory",
             "3072 pages of 2 MiB are needed, 2048 are free",
-            "nr_hugepages=3072",
+            "echo 3072 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
         ],
     );
     define(bare);
