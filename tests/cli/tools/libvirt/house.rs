@@ -154,8 +154,9 @@ impl House {
         let script = "set -e; cd $0/sys; echo 0-1 >devices/system/node/online; \
             for cpu in 5 6 7 8 9 15 16 17 18 19; do cd devices/system/cpu/cpu$cpu; rm node0; \
             ln -s ../../node/node1 node1; cd ../../../..; done; \
+            echo 'Node 1 MemTotal: 33554432 kB' >devices/system/node/node1/meminfo; \
             echo 1 >bus/pci/devices/0000:07:00.0/numa_node";
-        let nodes = self.machine.at("sys/devices/system/node");
+        let nodes = self.machine.at("sys/devices/system/node/node1");
         std::fs::create_dir_all(nodes).expect("a directory");
         let _ = output(Command::new("bash").args(["-c", script]).arg(self.machine.root()));
     }
