@@ -11,7 +11,7 @@ use crate::host::rom::Probe;
 use crate::sys::writer::Writer;
 use crate::sys::{StopRequest, Sysroot, process};
 use crate::transaction::{
-    self, DIR, Done, Draft, Engine, Failure, Held, Record, Run, Secret, TakenBack, prepare,
+    self, DIR, Done, Draft, Ending, Engine, Failure, Held, Record, Run, Secret, TakenBack, prepare,
 };
 use crate::ui::Ui;
 
@@ -91,8 +91,8 @@ impl<'a> Session<'a> {
             return Ok(None);
         }
         let held = Held::take(&self.disk)?;
-        for (record, back) in self.recover(&held)? {
-            self.ui.status(&crate::ui::apply::recovered(&record, &back));
+        for (record, ending) in self.recover(&held)? {
+            self.ui.status(&crate::ui::apply::recovered(&record, &ending));
         }
         Ok(Some(held))
     }
@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// A transaction cannot be read, or the disk refuses.
-    pub fn recover(&self, held: &Held<'_>) -> Result<Vec<(Record, TakenBack)>, Error> {
+    pub fn recover(&self, held: &Held<'_>) -> Result<Vec<(Record, Ending)>, Error> {
         let stop = StopRequest::default();
         let say = |text: &str| self.ui.status(text);
         transaction::recover(&self.engine(held, &stop, &say, None))
@@ -190,10 +190,13 @@ impl<'a> Session<'a> {
 fn explain(record: &Record, failure: Failure) -> Error {
     let Failure { cause, back } = failure;
     match back {
-        Ok(TakenBack { kept }) if kept.is_empty() => {
+        Ok(Ending::Finished) => cause.hint(
+            "All was done by then, and the volume with the answers is gone for good: nothing was taken back.",
+        ),
+        Ok(Ending::Back(TakenBack { kept })) if kept.is_empty() => {
             cause.hint("Everything was taken back: all files are as before.")
         }
-        Ok(TakenBack { kept }) => cause.hint(format!(
+        Ok(Ending::Back(TakenBack { kept })) => cause.hint(format!(
             "Everything was taken back, except in {}: somebody changed it meanwhile, and it was left as it is. `passthru log show {}` has what was meant to be there.",
             kept.join(", "),
             record.id

@@ -2,6 +2,7 @@
 
 use super::apply::{declined, finish};
 use super::session::{RunArgs, Session};
+use super::vm::shared_memory;
 use super::{Answer, Global};
 use crate::document::{ApplyDocument, UndoDocument};
 use crate::error::Error;
@@ -125,6 +126,7 @@ fn plan_undo(
         None => {}
         Some(DomainUndo::Change { change, kept, remarks }) => {
             undo.draft.domain = Some(change);
+            shared_memory::undone(&mut undo)?;
             undo.merged.extend(kept);
             undo.remarks.extend(remarks);
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Schema;
 use super::apply::Diff;
 use crate::transaction::{
-    Damaged, Record, State, TakenBack, Transaction, TransactionId, VmVerb, undone_by,
+    Damaged, Ending, Record, State, Transaction, TransactionId, VmVerb, undone_by,
 };
 
 /// What was left unfinished, and is no more.
@@ -16,9 +16,11 @@ pub struct RecoverDocument {
     schema: Schema,
     /// Transactions that were taken back, the last first.
     pub rolled_back: Vec<Recovered>,
+    /// Transactions that were finished, since the volume with the answers was gone already.
+    pub finished: Vec<Recovered>,
 }
 
-/// A transaction that was taken back.
+/// A transaction that was taken back, or finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "docs", derive(schemars::JsonSchema))]
 pub struct Recovered {
@@ -32,14 +34,16 @@ pub struct Recovered {
 
 impl RecoverDocument {
     /// After it is done.
-    pub fn of(recovered: &[(Record, TakenBack)]) -> Self {
-        let each = recovered.iter().map(|(record, back)| Recovered {
-            transaction: record.id,
-            begun: record.begun.clone(),
-            kept: back.kept.clone(),
-        });
-        let schema = Schema { name: "recover", version: 1 };
-        Self { schema, rolled_back: each.collect() }
+    pub fn of(recovered: &[(Record, Ending)]) -> Self {
+        let (mut rolled_back, mut finished) = (Vec::new(), Vec::new());
+        for (record, ending) in recovered {
+            let (list, kept) = match ending {
+                Ending::Back(back) => (&mut rolled_back, back.kept.clone()),
+                Ending::Finished => (&mut finished, Vec::new()),
+            };
+            list.push(Recovered { transaction: record.id, begun: record.begun.clone(), kept });
+        }
+        Self { schema: Schema { name: "recover", version: 1 }, rolled_back, finished }
     }
 }
 

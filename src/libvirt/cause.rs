@@ -12,6 +12,8 @@ pub enum Cause {
     NoPermission,
     /// There is no such domain.
     NoDomain,
+    /// The running domain has no such device.
+    NoDevice,
     /// There is no such network.
     NoNetwork,
     /// There is no such storage pool.
@@ -58,6 +60,7 @@ const WORDS: &[(&[&str], Cause)] = &[
     (&["doesn't support option"], Cause::OldLibvirt),
     (&["failed to get domain"], Cause::NoDomain),
     (&["domain not found"], Cause::NoDomain),
+    (&["host pci device", "not found"], Cause::NoDevice),
     (&["failed to get network"], Cause::NoNetwork),
     (&["network not found"], Cause::NoNetwork),
     (&["failed to get pool"], Cause::NoPool),
@@ -162,7 +165,7 @@ impl Cause {
                 "Install swtpm: on Debian and Ubuntu `swtpm swtpm-tools`, on Fedora, Arch and openSUSE `swtpm`.",
             ],
             Self::Running => vec!["Shut the domain down first: `virsh shutdown NAME`."],
-            Self::OldLibvirt | Self::Unknown => Vec::new(),
+            Self::NoDevice | Self::OldLibvirt | Self::Unknown => Vec::new(),
             Self::Stopped => vec!["Nothing more was asked of libvirt."],
         }
     }
@@ -222,6 +225,12 @@ mod tests {
             (
                 "invalid argument: the accel 'kvm' is not supported by '/usr/bin/qemu-system-x86_64' on this host",
                 Cause::NoKvm,
+            ),
+            ("device not found: host pci device 0000:07:00.0 not found", Cause::NoDevice),
+            ("operation failed: host pci device 0000:07:00.0 not found", Cause::NoDevice),
+            (
+                "Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainAttachDevice)",
+                Cause::Unknown,
             ),
             ("error: command 'undefine' doesn't support option --keep-tpm", Cause::OldLibvirt),
             ("something new", Cause::Unknown),

@@ -33,8 +33,8 @@ pub use hosts::{HOSTS, host_tree};
 pub use meta::{FileKind, Meta, Space};
 pub use observed::Observed;
 pub use output::{
-    can_ask, create_new, environment, read_answer, read_at_most, stdout_width, write_stderr,
-    write_stdout,
+    can_ask, create_new, environment, first_line, read_answer, read_at_most, stdout_width,
+    write_stderr, write_stdout,
 };
 pub use signal::StopRequest;
 pub use sysroot::{Dir, OpenRootError, Sysroot};

@@ -1,7 +1,7 @@
 //! Standard streams, the terminal's width, the environment.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, Read as _, Write};
+use std::io::{BufRead as _, IsTerminal, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -81,6 +81,18 @@ pub fn read_at_most(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
     let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     file.take(most as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The first line of a file, of at most so many bytes, with its end. It waits for who writes into a
+/// FIFO.
+///
+/// # Errors
+/// It cannot be read.
+pub fn first_line(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let file = std::fs::File::open(path)?;
+    std::io::BufReader::new(file.take(most as u64)).read_until(b'\n', &mut line)?;
+    Ok(line)
 }
 
 /// Writes a new file; an existing one is never replaced.

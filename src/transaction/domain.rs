@@ -123,13 +123,9 @@ impl Engine<'_> {
         if before.as_ref() != Some(&after) {
             self.define(record, change, &libvirt, &after)?;
         }
-        if let Some(device) = &change.live {
-            self.plug(record.id, change, device)?;
-        }
-        // Last: it is kept nowhere, and nothing brings it back.
-        match &change.image {
-            Some(ImageChange::RemoveAnswers { path }) => self.remove_answers(path),
-            _ => Ok(()),
+        match &change.live {
+            Some(device) => self.plug(record.id, change, device),
+            None => Ok(()),
         }
     }
 

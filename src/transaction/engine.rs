@@ -10,7 +10,7 @@ use super::domain::Secret;
 use super::held::Held;
 use super::journal::Event;
 use super::record::{Change, Record, Saved};
-use super::rollback::{TakenBack, When};
+use super::rollback::{Ending, When};
 use super::store::DIR;
 use crate::error::Error;
 use crate::host::Host;
@@ -61,7 +61,7 @@ pub struct Failure {
     /// What went wrong.
     pub cause: Error,
     /// Whether everything is as before.
-    pub back: Result<TakenBack, Error>,
+    pub back: Result<Ending, Error>,
 }
 
 impl Engine<'_> {
@@ -124,6 +124,8 @@ impl Engine<'_> {
         } else {
             to_run.extend(self.left_to_select(record));
         }
+        // Nothing looks for a stop after this.
+        self.remove_for_good(record)?;
         self.store.note(record.id, Event::Applied { to_run: to_run.clone() })?;
         self.store.drop_outputs(record);
         Ok(Done { to_run, looked })

@@ -57,6 +57,11 @@ pub enum Event {
         /// What came of it.
         verdict: Verdict,
     },
+    /// All other effects are done, and what nothing brings back goes.
+    Removing {
+        /// Absolute path.
+        path: String,
+    },
     /// All effects are done.
     Applied {
         /// Programs that were not run, since this is not the running system.
@@ -144,7 +149,8 @@ impl Journal {
                 | Event::MakingImage { .. }
                 | Event::ImageMade { .. }
                 | Event::Defined { .. }
-                | Event::Plugging => state,
+                | Event::Plugging
+                | Event::Removing { .. } => state,
                 Event::Begun | Event::Failed { .. } => State::Unfinished,
             };
         }
@@ -175,6 +181,11 @@ impl Journal {
     /// Plugging was begun: the device in the running domain may be ours.
     pub fn was_plugging(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry.event, Event::Plugging))
+    }
+
+    /// All effects are done but one, which cannot be taken back once it is done, too.
+    pub fn was_removing(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.event, Event::Removing { .. }))
     }
 
     /// Digest of a disk image that was made, while it is empty.

@@ -29,24 +29,24 @@ pub use journal::State;
 pub use merged::ThreeWay;
 pub use prepare::prepare;
 pub use record::{Aim, Aims, Contents, Kind, Record, Saved, Selection, TransactionId};
-pub use rollback::{TakenBack, When};
+pub use rollback::{Ending, TakenBack, When};
 pub use store::{DIR, Damaged, Store, Transaction};
 pub use undo::{Conflict, OnConflict, Undo, undo};
 
 use crate::error::Error;
 
-/// Finishes what a crash or a kill left unfinished, by taking it back.
+/// Finishes what a crash or a kill left unfinished, by taking it back where that can be done.
 ///
 /// # Errors
 /// A transaction cannot be read, or the disk refuses; the same call again goes on from there.
-pub fn recover(engine: &Engine<'_>) -> Result<Vec<(Record, TakenBack)>, Error> {
+pub fn recover(engine: &Engine<'_>) -> Result<Vec<(Record, Ending)>, Error> {
     engine.store.sweep()?;
     let begun = engine.store.begun()?;
     let unfinished = begun.into_iter().rev().filter(|t| t.journal.state() == State::Unfinished);
     let mut recovered = Vec::new();
     for transaction in unfinished {
-        let back = engine.roll_back(&transaction.record, When::Later)?;
-        recovered.push((transaction.record, back));
+        let ending = engine.roll_back(&transaction.record, When::Later)?;
+        recovered.push((transaction.record, ending));
     }
     Ok(recovered)
 }

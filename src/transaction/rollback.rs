@@ -27,13 +27,27 @@ pub struct TakenBack {
     pub kept: Vec<String>,
 }
 
+/// How a transaction ended that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// It was taken back.
+    Back(TakenBack),
+    /// It was finished: its last effect was done, and that one cannot be taken back.
+    Finished,
+}
+
 impl Engine<'_> {
     /// Brings everything back to what it was before, whatever state it is in. A file that
     /// somebody else changed keeps their changes.
     ///
     /// # Errors
     /// The disk refuses; the same call again goes on from there.
-    pub fn roll_back(&self, record: &Record, when: When) -> Result<TakenBack, Error> {
+    pub fn roll_back(&self, record: &Record, when: When) -> Result<Ending, Error> {
+        if self.is_removed_for_good(record)? {
+            self.store.note(record.id, Event::Applied { to_run: Vec::new() })?;
+            self.store.drop_outputs(record);
+            return Ok(Ending::Finished);
+        }
         let mut back = TakenBack::default();
         self.unselect(record)?;
         self.domain_back(record, &mut back)?;
@@ -59,7 +73,7 @@ impl Engine<'_> {
         self.outputs_back(record, when)?;
         self.store.note(record.id, Event::RolledBack { kept: back.kept.clone() })?;
         self.store.drop_outputs(record);
-        Ok(back)
+        Ok(Ending::Back(back))
     }
 
     /// At once, what programs wrote is put back. Later, somebody may have installed a kernel, whose

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::diff;
 use super::style::{Page, Tone};
 use crate::document::{ApplyDocument, UndoDocument, VerifyDocument};
-use crate::transaction::{Kind, Record, TakenBack};
+use crate::transaction::{Ending, Kind, Record};
 
 /// The outcome of an `apply` or an `undo`.
 pub fn render(document: &ApplyDocument, page: &Page) -> String {
@@ -135,7 +135,7 @@ pub fn promotion(record: &Record, verified: &VerifyDocument) -> String {
 }
 
 /// One transaction that an earlier run left unfinished.
-pub fn recovered(record: &Record, back: &TakenBack) -> String {
+pub fn recovered(record: &Record, ending: &Ending) -> String {
     let what = match record.kind {
         Kind::Apply => "applying a plan",
         Kind::Vm => "changing a virtual machine",
@@ -143,9 +143,13 @@ pub fn recovered(record: &Record, back: &TakenBack) -> String {
         Kind::Undo { .. } => "taking a transaction back",
     };
     let mut out = format!(
-        "Found transaction {}, {what}, begun {} and not finished: it was rolled back.",
+        "Found transaction {}, {what}, begun {} and not finished: ",
         record.id, record.begun
     );
+    let Ending::Back(back) = ending else {
+        return out + "it was finished, since the volume with the answers was gone already.";
+    };
+    out += "it was rolled back.";
     for path in &back.kept {
         let _ =
             write!(out, "\n  {path} was changed by somebody else meanwhile and is left as it is.");
@@ -154,9 +158,9 @@ pub fn recovered(record: &Record, back: &TakenBack) -> String {
 }
 
 /// What `recover` found.
-pub fn recover(all: &[(Record, TakenBack)]) -> String {
+pub fn recover(all: &[(Record, Ending)]) -> String {
     if all.is_empty() {
         return "Nothing is unfinished.\n".to_owned();
     }
-    all.iter().map(|(record, back)| recovered(record, back) + "\n").collect()
+    all.iter().map(|(record, ending)| recovered(record, ending) + "\n").collect()
 }

@@ -6,7 +6,7 @@ mod check;
 mod create;
 mod detach;
 mod live;
-mod shared_memory;
+pub mod shared_memory;
 mod show;
 mod tune;
 mod unattended;

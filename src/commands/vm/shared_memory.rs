@@ -10,7 +10,7 @@ use crate::libvirt::Libvirt;
 use crate::plan::Command;
 use crate::sys::environment;
 use crate::sys::writer::Found;
-use crate::transaction::File;
+use crate::transaction::{File, Saved, Undo};
 use crate::vm::attach::has_shared_memory;
 use crate::vm::domain::Domain;
 use crate::vm::looking_glass::{GROUP, PROGRAM, Selinux, is_named_in, tmpfiles};
@@ -49,12 +49,8 @@ pub fn granted(
         return Err(Error::new(format!("/{TMPFILES} is somebody else's"))
             .hint("It does not begin as passthru's files do, and is left alone: move it away."));
     }
-    let command = Command::new(
-        &[PROGRAM, "--create", &format!("/{TMPFILES}")],
-        "make the shared memory with these permissions now, as every boot will",
-    );
     let file = changed(before, Some((text.into_bytes(), 0o644, 0, 0)));
-    Ok(Beside { file, command: Some(command), ..Beside::default() })
+    Ok(Beside { file, command: Some(command()), ..Beside::default() })
 }
 
 /// Takes that back, unless another domain shares memory of that name.
@@ -62,15 +58,49 @@ pub fn granted(
 /// # Errors
 /// libvirt does not answer, or the file cannot be read.
 pub fn withdrawn(session: &Session<'_>, libvirt: &Libvirt, name: &str) -> Result<Beside, Error> {
+    if is_shared_by_another(libvirt, name)? {
+        return Ok(Beside::default());
+    }
+    let before = session.disk.look(TMPFILES)?.filter(is_ours);
+    Ok(Beside { file: changed(before, None), ..Beside::default() })
+}
+
+/// What else belongs to taking a change of a domain back: the file stays while another domain
+/// needs it, and is read where it comes back.
+///
+/// # Errors
+/// libvirt does not answer.
+pub fn undone(undo: &mut Undo) -> Result<(), Error> {
+    let path = format!("/{TMPFILES}");
+    let Some(domain) = &undo.draft.domain else { return Ok(()) };
+    let Some(at) = undo.draft.changes.iter().position(|change| change.path == path) else {
+        return Ok(());
+    };
+    if undo.draft.changes[at].after != Saved::Absent {
+        undo.draft.commands.push(command());
+    } else if is_shared_by_another(&Libvirt::new(&domain.connect)?, &domain.domain)? {
+        undo.draft.changes.remove(at);
+        undo.remarks.push(format!("{path} stays: another domain shares memory for Looking Glass."));
+    }
+    Ok(())
+}
+
+fn is_shared_by_another(libvirt: &Libvirt, name: &str) -> Result<bool, Error> {
     for other in libvirt.names()?.iter().filter(|other| *other != name) {
         let xml = libvirt.inactive(other)?;
         let has = |xml: String| Domain::parse(&xml).is_ok_and(|other| has_shared_memory(&other));
         if xml.is_some_and(has) {
-            return Ok(Beside::default());
+            return Ok(true);
         }
     }
-    let before = session.disk.look(TMPFILES)?.filter(is_ours);
-    Ok(Beside { file: changed(before, None), ..Beside::default() })
+    Ok(false)
+}
+
+fn command() -> Command {
+    Command::new(
+        &[PROGRAM, "--create", &format!("/{TMPFILES}")],
+        "make the shared memory with these permissions now, as every boot will",
+    )
 }
 
 fn is_ours(found: &Found) -> bool {

@@ -8,7 +8,7 @@ use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
 use crate::error::Error;
 use crate::libvirt::Libvirt;
-use crate::sys::{fat_volume, read_at_most};
+use crate::sys::{fat_volume, first_line};
 use crate::transaction::{ImageChange, Secret, VmVerb};
 use crate::ui::Ui;
 use crate::vm::answers::{Answers, FILE};
@@ -160,10 +160,22 @@ fn why(name: &str, refused: &Refused) -> Error {
 
 fn password(path: &Path) -> Result<String, Error> {
     const MOST: usize = 512;
-    let cannot = |error: &(dyn std::error::Error + 'static)| {
-        Error::because(format!("cannot read the password from {}", path.display()), error)
-    };
-    let bytes = read_at_most(path, MOST).map_err(|error| cannot(&error))?;
-    let text = String::from_utf8(bytes).map_err(|error| cannot(&error.utf8_error()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    // Editors of Windows write it before UTF-8, and end lines with two bytes.
+    const BOM: &[u8] = "\u{feff}".as_bytes();
+    let what = || format!("cannot read the password from {}", path.display());
+    let cannot = |error: &(dyn std::error::Error + 'static)| Error::because(what(), error);
+    let line = first_line(path, BOM.len() + MOST + 3).map_err(|error| cannot(&error))?;
+    let line = line.strip_prefix(BOM).unwrap_or(&line);
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(Error::new(what())
+            .cause("its first line is empty")
+            .hint("Leave out --password-file for a user without a password."));
+    }
+    if line.len() > MOST {
+        return Err(Error::new(what()).cause(format!("its first line is over {MOST} bytes long")));
+    }
+    let text = std::str::from_utf8(line).map_err(|error| cannot(&error))?;
+    Ok(text.to_owned())
 }

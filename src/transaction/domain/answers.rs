@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 
+use super::ImageChange;
 use crate::error::Error;
 use crate::sys::{VOLUME_SIZE, is_own_volume};
 use crate::transaction::engine::Engine;
 use crate::transaction::journal::Event;
-use crate::transaction::record::TransactionId;
+use crate::transaction::record::{Record, TransactionId};
 
 /// Bytes that are kept nowhere and never shown: a password is in them.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +44,23 @@ impl Engine<'_> {
         Ok(self.disk.put_with(inside, 0o600, |file| file.write_all(bytes))?)
     }
 
+    /// The last effect of a transaction: the volume is kept nowhere, and nothing brings it back.
+    pub(in crate::transaction) fn remove_for_good(&self, record: &Record) -> Result<(), Error> {
+        let Some(path) = that_go(record) else { return Ok(()) };
+        self.store.note(record.id, Event::Removing { path: path.to_owned() })?;
+        self.remove_answers(path)
+    }
+
+    /// It was done: all the others are, and this one cannot be taken back.
+    pub(in crate::transaction) fn is_removed_for_good(
+        &self,
+        record: &Record,
+    ) -> Result<bool, Error> {
+        let Some(path) = that_go(record) else { return Ok(false) };
+        let gone = self.disk.meta(path.trim_start_matches('/'))?.is_none();
+        Ok(gone && self.store.read(record.id)?.journal.was_removing())
+    }
+
     /// Removes the volume, if it is one that passthru wrote; another file stays.
     pub(super) fn remove_answers(&self, path: &str) -> Result<(), Error> {
         let inside = path.trim_start_matches('/');
@@ -53,5 +71,13 @@ impl Engine<'_> {
         }
         (self.run.say)(&format!("{path} stays: it is not the volume that passthru wrote."));
         Ok(())
+    }
+}
+
+/// Path of the volume that a transaction removes.
+fn that_go(record: &Record) -> Option<&str> {
+    match record.domain.as_ref()?.image.as_ref()? {
+        ImageChange::RemoveAnswers { path } => Some(path),
+        _ => None,
     }
 }

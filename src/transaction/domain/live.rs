@@ -3,7 +3,7 @@
 use super::DomainChange;
 use crate::config::xml::Element;
 use crate::error::Error;
-use crate::libvirt::Libvirt;
+use crate::libvirt::{Cause, Libvirt};
 use crate::transaction::engine::Engine;
 use crate::transaction::journal::Event;
 use crate::transaction::record::TransactionId;
@@ -30,16 +30,18 @@ impl Engine<'_> {
 }
 
 /// Takes it out again. libvirt is asked even where the device is not seen: it answers after a
-/// plugging that still goes on.
+/// plugging that still goes on, and shows the device only after that (libvirt,
+/// src/qemu/qemu_hotplug.c, `qemuDomainAttachHostPCIDevice`).
 pub(super) fn unplug(libvirt: &Libvirt, change: &DomainChange, device: &str) -> Result<(), Error> {
     if libvirt.active(&change.domain)?.is_none() {
         return Ok(());
     }
     let asked = libvirt.unplug(&change.domain, device);
-    if !is_in(libvirt, change, device)? {
-        return Ok(());
-    }
+    let Some(active) = libvirt.active(&change.domain)? else { return Ok(()) };
+    let seen = has(&active, change, device)?;
     let error = match asked {
+        Ok(()) if !seen => return Ok(()),
+        Err(failed) if !seen && failed.cause == Cause::NoDevice => return Ok(()),
         Ok(()) => Error::new(format!("{} has not let go of the card", change.label())),
         Err(failed) => failed.into(),
     };
@@ -50,11 +52,15 @@ pub(super) fn unplug(libvirt: &Libvirt, change: &DomainChange, device: &str) -> 
 }
 
 fn is_in(libvirt: &Libvirt, change: &DomainChange, device: &str) -> Result<bool, Error> {
-    let Some(active) = libvirt.active(&change.domain)? else { return Ok(false) };
+    let active = libvirt.active(&change.domain)?;
+    active.map_or(Ok(false), |active| has(&active, change, device))
+}
+
+fn has(active: &str, change: &DomainChange, device: &str) -> Result<bool, Error> {
     let read = |xml: &str| {
         Element::parse(xml).map_err(|error| {
             Error::because(format!("cannot read what {} has", change.label()), &error)
         })
     };
-    Ok(plugged(&read(&active)?, &read(device)?))
+    Ok(plugged(&read(active)?, &read(device)?))
 }

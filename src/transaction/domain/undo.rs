@@ -1,6 +1,6 @@
 //! What becomes of a domain when its transaction is taken back.
 
-use super::{DomainChange, ImageChange, of_this_system, saved};
+use super::{DomainChange, ImageChange, VmVerb, of_this_system, saved};
 use crate::error::Error;
 use crate::libvirt::Libvirt;
 use crate::sys::Sysroot;
@@ -13,7 +13,7 @@ use crate::transaction::store::Transaction;
 /// What taking a change of a domain back comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DomainUndo {
-    /// This change; none where the domain is as before already.
+    /// This change.
     Change {
         /// The domain as it is now, and as it was before.
         change: DomainChange,
@@ -79,7 +79,8 @@ impl Held<'_> {
                 ThreeWay { before, after, now, existed },
             )));
         }
-        let needs_off = before.is_none() || change.live.is_some();
+        let needs_off =
+            before.is_none() || change.live.is_some() || change.verb == VmVerb::Unattended;
         if now.is_some() && needs_off && !libvirt.status(&change.domain)?.is_off() {
             return Err(Error::new(format!("the domain {} is running", change.domain))
                 .hint("Shut it down first: `virsh shutdown NAME`."));

@@ -90,7 +90,10 @@ fn inside(work: &Path) {
     answers::in_and_out(&house);
     answers::as_others_read_them(&house);
     answers::refused(&house);
+    answers::passwords_are_read(&house);
     answers::a_crash(&house);
+    answers::a_crash_after_the_last_step(&house);
+    answers::of_a_running_machine(&house);
     shared_memory::comes_and_goes(&house);
     shared_memory::refused(&house);
     bad::words_and_files(&house);

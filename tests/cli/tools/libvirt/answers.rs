@@ -4,8 +4,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
-use super::house::House;
-use super::machines::create;
+use super::house::{House, last_state};
+use super::machines::{can_start, create, gone};
 
 const VOLUME: &str = "/var/lib/libvirt/images/asks-answers.img";
 const PASSWORD: &str = "a<b&c'\"";
@@ -108,6 +108,58 @@ pub fn as_others_read_them(house: &House) {
     assert!(!Path::new(&volume).exists());
 }
 
+/// The password is the first line of whatever the file is, up to its longest.
+pub fn passwords_are_read(house: &House) {
+    let most = "x".repeat(512);
+    let file = |bytes: &[u8]| {
+        let path = house.file("password", "");
+        std::fs::write(&path, bytes).expect("written");
+        path
+    };
+    house.does(&create("asks", &[]));
+    let read_from = |before: &str, path: &str, password: &str| {
+        let put = unattended(&["--user", "Zoe", "--password-file", path]);
+        let output = house.passthru_after(before, &put);
+        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
+        let text = of("mtype", &["-i", VOLUME, "::/Autounattend.xml"]);
+        let text: String = text.split_whitespace().collect();
+        let value = format!("<Password><Value>{password}</Value>");
+        assert!(text.contains(&value), "{value}: {text}");
+        house.does(&["undo", "--yes"]);
+    };
+    read_from("", &file(b"\xef\xbb\xbfsecret\r\n\xff\n"), "secret");
+    read_from("", &file(format!("\u{feff}{most}\r\nmore").as_bytes()), &most);
+    read_from("mkfifo /run/fifo; { sleep 1; echo late; } >/run/fifo &", "/run/fifo", "late");
+    std::fs::remove_file("/run/fifo").expect("removed");
+    read_from(
+        "mkfifo /run/fifo; { sleep 1; echo in; } >/run/fifo & exec </run/fifo",
+        "/dev/stdin",
+        "in",
+    );
+    std::fs::remove_file("/run/fifo").expect("removed");
+    house.does(&["undo", "--yes"]);
+}
+
+/// It goes in and out of a machine that is off alone, by whichever verb.
+pub fn of_a_running_machine(house: &House) {
+    can_start(house, "asks");
+    let bare = house.xml("asks");
+    house.does(&unattended(&["--user", "Zoe"]));
+    let with = house.xml("asks");
+    house.virsh(&["start", "asks", "--paused"]);
+    let said = house.refuses(&["undo", "--yes"]);
+    assert_eq!(
+        said,
+        "Error: the domain asks is running\nHint: Shut it down first: `virsh shutdown NAME`.\n"
+    );
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (with, true));
+    house.virsh(&["destroy", "asks"]);
+    house.does(&["undo", "--yes"]);
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (bare, false));
+    house.virsh(&["start", "asks", "--paused"]);
+    gone(house, "asks");
+}
+
 /// What is in the way is left alone, and nothing is half-made.
 pub fn refused(house: &House) {
     house.does(&create("asks", &[]));
@@ -125,6 +177,17 @@ pub fn refused(house: &House) {
     says(&["--user", "Zoe", "--out", "/nowhere/answers.img"], "/nowhere");
     says(&["--user", "a/b"], "is no user name for Windows");
     says(&["--user", "Zoe", "--password-file", "/nowhere"], "cannot read the password");
+    let no_password = |bytes: &[u8], part: &str| {
+        let path = house.file("password", "");
+        std::fs::write(&path, bytes).expect("written");
+        says(&["--user", "Zoe", "--password-file", &path], part);
+    };
+    no_password(b"", "its first line is empty");
+    no_password(b"\r\nsecond\n", "its first line is empty");
+    no_password(b"\xef\xbb\xbf\n", "its first line is empty");
+    no_password("x".repeat(513).as_bytes(), "its first line is over 512 bytes long");
+    no_password("\u{e9}".repeat(300).as_bytes(), "its first line is over 512 bytes long");
+    no_password(b"\xff\xfep\0\n", "invalid utf-8");
     says(&[], "--user <NAME>");
     says(&["--remove", "--user", "Zoe"], "cannot be used with");
     // Somebody put a file of theirs in the place of the volume.
@@ -160,6 +223,48 @@ pub fn a_crash(house: &House) {
         assert_eq!((house.xml("asks"), Path::new(left).exists()), (bare, false), "{event}");
         house.does(&["undo", "--yes"]);
     }
+}
+
+/// The power was cut after the volume was removed: it is not said to be back, and what is left to
+/// do is done. Before that all is as it was.
+pub fn a_crash_after_the_last_step(house: &House) {
+    house.does(&create("asks", &[]));
+    let bare = house.xml("asks");
+    let forget = |from: &str| {
+        let script = format!(
+            "set -e; cd /var/lib/passthru; n=$(ls | grep -x '[0-9]*' | sort -n | tail -n 1); \
+             sed -i '/\"event\":\"{from}\"/,$d' $n/journal.jsonl; echo $n"
+        );
+        crate::tools::output(Command::new("bash").args(["-c", &script])).trim().to_owned()
+    };
+    house.does(&unattended(&["--user", "Zoe"]));
+    let (with, volume) = (house.xml("asks"), std::fs::read(VOLUME).expect("a volume"));
+    house.does(&unattended(&["--remove"]));
+    let id = forget("applied");
+    let said = house.does(&["recover"]);
+    let end =
+        "not finished: it was finished, since the volume with the answers was gone already.\n";
+    assert!(
+        said.starts_with(&format!("Found transaction {id}, ")) && said.ends_with(end),
+        "{said}"
+    );
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (bare.clone(), false));
+    assert_eq!(last_state(house), "applied");
+    assert_eq!(house.does(&["recover"]), "Nothing is unfinished.\n");
+
+    house.does(&["undo", "--yes"]);
+    house.does(&["undo", "--yes"]);
+    house.does(&unattended(&["--user", "Zoe"]));
+    house.does(&unattended(&["--remove"]));
+    forget("removing");
+    std::fs::write(VOLUME, &volume).expect("written");
+    house.does(&["recover"]);
+    assert_eq!((house.xml("asks"), Path::new(VOLUME).exists()), (with, true));
+    assert_eq!(last_state(house), "rolled-back");
+    for _ in 0..2 {
+        house.does(&["undo", "--yes"]);
+    }
+    assert_eq!(house.all().0, "");
 }
 
 /// The name of the volume until it is complete.

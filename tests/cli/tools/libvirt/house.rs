@@ -228,6 +228,13 @@ pub fn on_the_test_driver(file: &str, name: &str) -> String {
     output(command.args(["--quiet", "--connect", "test:///default", &both]))
 }
 
+/// Where the last transaction stands.
+pub fn last_state(house: &House) -> String {
+    let log = house.passthru(&["--json", "log"]).json();
+    let last = log["transactions"].as_array().and_then(|all| all.last()).expect("one").clone();
+    last["state"].as_str().expect("a word").to_owned()
+}
+
 /// What is in a directory.
 pub fn names(dir: &str) -> Vec<String> {
     let entries = std::fs::read_dir(dir).expect("a directory");

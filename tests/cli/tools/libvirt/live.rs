@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::house::House;
+use super::house::{House, last_state};
 use super::machines::{can_start, gone};
 
 /// The card without its second function, for one run.
@@ -15,9 +15,13 @@ const ONE_FUNCTION: &str = "mkdir -p /run/pci; mount -t tmpfs pci /run/pci; \
 const VIRSH: &str = r#"#!/bin/bash
 case " $* " in
 *" attach-device "*) cat >/run/plugged; [ ! -e /run/crash ] || kill -9 $PPID; exit 0 ;;
-*" detach-device "*) [ ! -e /run/kept ] || { echo "error: the guest keeps it" >&2; exit 1; }
+*" detach-device "*) [ ! -e /run/busy ] || { echo "error: Timed out during operation: \
+cannot acquire state change lock (held by monitor=remoteDispatchDomainAttachDevice)" >&2; exit 1; }
+    [ -e /run/plugged ] || { echo "error: device not found: \
+host pci device 0000:07:00.0 not found" >&2; exit 1; }
+    [ ! -e /run/kept ] || { echo "error: the guest keeps it" >&2; exit 1; }
     rm -f /run/plugged; exit 0 ;;
-*" dumpxml --domain "*) [ ! -e /run/plugged ] || {
+*" dumpxml --domain "*) [ ! -e /run/plugged ] || [ -e /run/busy ] || {
     /usr/bin/virsh "$@" | sed '/<\/devices>/e cat /run/plugged'; exit ${PIPESTATUS[0]}; } ;;
 esac
 exec /usr/bin/virsh "$@"
@@ -48,12 +52,6 @@ fn stand_in(text: &str) {
     std::fs::write("/usr/local/bin/virsh", text).expect("written");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions("/usr/local/bin/virsh", mode).expect("a mode");
-}
-
-fn last_state(house: &House) -> String {
-    let log = house.passthru(&["--json", "log"]).json();
-    let last = log["transactions"].as_array().and_then(|all| all.last()).expect("one").clone();
-    last["state"].as_str().expect("a word").to_owned()
 }
 
 /// Every reason against it, libvirt's own included; and plugged, and taken back.
@@ -191,9 +189,41 @@ pub fn taken_back_after_a_crash(house: &House) {
         assert_eq!((house.xml("live"), last_state(house)), (bare.clone(), "rolled-back".into()));
         assert_eq!(plugged(), kept);
     }
-    for file in ["/run/plugged", "/run/kept", "/usr/local/bin/virsh"] {
-        std::fs::remove_file(file).expect("removed");
+    house.virsh(&["start", "live"]);
+    std::fs::remove_file("/run/kept").expect("removed");
+    while_libvirt_still_plugs(house, &bare);
+    for file in ["/run/plugged", "/usr/local/bin/virsh"] {
+        let _ = std::fs::remove_file(file);
     }
     house.virsh(&["start", "live", "--paused"]);
     gone(house, "live");
+}
+
+/// The device is not seen yet, and libvirt answers nothing else: nobody says that it is out.
+fn while_libvirt_still_plugs(house: &House, bare: &str) {
+    for file in ["/run/crash", "/run/busy"] {
+        std::fs::write(file, "").expect("written");
+    }
+    let killed = format!("{ONE_FUNCTION}; \"$@\"");
+    assert_eq!(house.passthru_after(&killed, &ATTACH).code, 137, "killed");
+    std::fs::remove_file("/run/crash").expect("removed");
+    let output = house.passthru(&["recover"]);
+    let said = "Error: libvirt refuses: detach-device --domain live --file /dev/stdin --live\n\
+                \x20 because: Timed out during operation: cannot acquire state change lock (held by monitor=remoteDispatchDomainAttachDevice)\n\
+                Hint: Its definition is as before. Shut it down (`virsh shutdown live`): then the card is out.\n";
+    assert_eq!((output.code, output.stderr.as_str()), (2, said));
+    assert_eq!(last_state(house), "unfinished");
+    std::fs::remove_file("/run/busy").expect("removed");
+    house.does(&["recover"]);
+    assert_eq!((house.xml("live").as_str(), plugged()), (bare, false));
+    assert_eq!(last_state(house), "rolled-back");
+    // It never came, and libvirt says so.
+    std::fs::write("/run/crash", "").expect("written");
+    assert_eq!(house.passthru_after(&killed, &ATTACH).code, 137, "killed");
+    for file in ["/run/crash", "/run/plugged"] {
+        std::fs::remove_file(file).expect("removed");
+    }
+    house.does(&["recover"]);
+    assert_eq!(last_state(house), "rolled-back");
+    house.virsh(&["destroy", "live"]);
 }
