@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::packages;
 use crate::project;
 use crate::steps::{cargo, output, step};
-use crate::test::skipped_in;
+use crate::test::{retried_in, skipped_in};
 
 const TEST: [&str; 4] = ["test", "--quiet", "--test", "lab"];
 
@@ -31,6 +31,8 @@ pub struct Told {
     pub failed: Vec<String>,
     /// Reasons of those that did not look, one each.
     pub skipped: Vec<String>,
+    /// Reasons of those that looked twice, one each.
+    pub retried: Vec<String>,
 }
 
 /// The task of its own: packages, then stories.
@@ -40,6 +42,9 @@ pub fn run(which: &Stories<'_>) -> Result<()> {
     let told = tell(which)?;
     for reason in &told.skipped {
         println!("SKIPPED: {reason}");
+    }
+    for reason in &told.retried {
+        println!("Retried: {reason}");
     }
     println!("{:.0} s in all.", start.elapsed().as_secs_f64());
     if !told.failed.is_empty() {
@@ -65,12 +70,13 @@ pub fn tell(which: &Stories<'_>) -> Result<Told> {
     if run.is_empty() {
         bail!("there is no such story");
     }
-    let mut told = Told { failed: Vec::new(), skipped: Vec::new() };
+    let mut told = Told { failed: Vec::new(), skipped: Vec::new(), retried: Vec::new() };
     for name in run {
         let start = Instant::now();
         println!("{}", short(name));
         let (success, text) = one(name)?;
         told.skipped.extend(skipped_in(&text).into_keys());
+        told.retried.extend(retried_in(&text).into_keys());
         let word = if success { "ok" } else { "FAILED" };
         println!("  {:6.1} s  {word}: {}", start.elapsed().as_secs_f64(), short(name));
         if !success {

@@ -71,8 +71,8 @@ pub fn run(skips: Skips) -> Result<()> {
             if !told.failed.is_empty() {
                 failed.push("lab");
             }
-            for reason in told.skipped {
-                *skipped.entry(reason).or_default() += 1;
+            for (all, told) in [(&mut skipped, told.skipped), (&mut retried, told.retried)] {
+                told.into_iter().for_each(|reason| *all.entry(reason).or_default() += 1);
             }
         }
         Err(error) => {

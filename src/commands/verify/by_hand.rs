@@ -41,9 +41,12 @@ pub fn judge(root: &Sysroot) -> Result<VerifyDocument, Error> {
 /// What the setup of the one card that is selected expects, and where it is selected.
 fn expectations(host: &Host) -> Result<(Vec<Expectation>, String), Error> {
     let mut setups = Vec::new();
+    let mut unread = host.unreadable.iter().any(|(path, _)| path.starts_with("etc/"));
     for gpu in &host.gpus.cards {
         let desired = Desired { gpu: Some(gpu.address.to_string()), ..Desired::default() };
-        let setup = expectations_of_setup(&Case::new(host, &desired));
+        let case = Case::new(host, &desired);
+        unread |= !case.configured.is_complete();
+        let setup = expectations_of_setup(&case);
         setups.extend(setup.map(|(expected, place)| (gpu.address, expected, place)));
     }
     if let [_, _, ..] = setups.as_slice() {
@@ -54,8 +57,13 @@ fn expectations(host: &Host) -> Result<(Vec<Expectation>, String), Error> {
         ))
         .hint("`passthru check GPU` says how things stand for one of them."));
     }
-    let (_, expected, place) = setups.pop().ok_or_else(nothing)?;
-    Ok((expected, place))
+    match setups.pop() {
+        Some((_, expected, place)) => Ok((expected, place)),
+        None if unread => Err(nothing().hint(
+            "Not all of the configuration could be read: with sudo, a setup by hand would be seen too.",
+        )),
+        None => Err(nothing()),
+    }
 }
 
 fn nothing() -> Error {

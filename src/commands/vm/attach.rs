@@ -65,8 +65,8 @@ pub struct Args {
 /// The domain or the card is not there or not fit, or libvirt refuses.
 pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
-    let xml = inactive(libvirt, &args.name)?;
     let held = session.resume()?;
+    let xml = inactive(libvirt, &args.name)?;
     let host = session.host();
     could_look(&host)?;
     let asked = Asked { gpu: args.gpu.clone(), allow: args.allow.clone(), ..Asked::default() };

@@ -160,13 +160,21 @@ fn same(before: &str, after: &str) -> bool {
     }
 }
 
-/// A domain that runs is not changed: the change would be seen only after its next start.
+/// The store, and the XML of a domain that is off. It is read once the store is held: what a crash
+/// left half done of it is taken back by then. A domain that runs is not changed: the change would
+/// be seen only after its next start.
 ///
 /// # Errors
-/// It runs, or libvirt does not answer.
-pub fn must_be_off(libvirt: &Libvirt, name: &str) -> Result<(), Error> {
+/// There is no such domain, it runs, or libvirt does not answer.
+pub fn held_and_off<'s>(
+    session: &'s Session<'_>,
+    libvirt: &Libvirt,
+    name: &str,
+) -> Result<(Option<Held<'s>>, String), Error> {
+    let held = session.resume()?;
+    let xml = super::inactive(libvirt, name)?;
     let status = libvirt.status(name)?;
-    if status.is_off() { Ok(()) } else { Err(not_off(name, &status)) }
+    if status.is_off() { Ok((held, xml)) } else { Err(not_off(name, &status)) }
 }
 
 /// It is on, and was to be off.

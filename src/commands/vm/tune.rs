@@ -1,7 +1,7 @@
 //! `vm tune`: pins that follow the host's caches and cores.
 
-use super::change::{Beside, Change, must_be_off};
-use super::{inactive, parsed};
+use super::change::{Beside, Change, held_and_off};
+use super::parsed;
 use crate::commands::session::{RunArgs, Session};
 use crate::commands::{Answer, Global};
 use crate::error::Error;
@@ -45,9 +45,7 @@ pub struct Args {
 /// refuses.
 pub fn run(args: &Args, libvirt: &Libvirt, global: &Global, ui: &Ui) -> Result<Answer, Error> {
     let session = Session::open(global, ui, args.run.deadline)?;
-    let xml = inactive(libvirt, &args.name)?;
-    must_be_off(libvirt, &args.name)?;
-    let held = session.resume()?;
+    let (held, xml) = held_and_off(&session, libvirt, &args.name)?;
     let host = session.host();
     let domain = parsed(&args.name, &xml)?;
     let changed = if args.off {
