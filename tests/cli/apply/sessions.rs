@@ -360,6 +360,10 @@ fn a_setup_by_hand_is_verified() {
              `passthru check` says how things stand.\n"
         )
     );
+    let entry = "boot/loader/entries/arch.conf";
+    let unread = Machine::new("z490-arch").remove(entry).link(entry, "arch.conf").run(&["verify"]);
+    let hint = "Hint: Not all of the configuration could be read: ";
+    assert!(unread.stderr.lines().any(|line| line.starts_with(hint)), "{}", unread.stderr);
     let many = Machine::new("server-8xa100-ubuntu").run(&["verify"]);
     assert_eq!(many.code, 2);
     assert!(many.stderr.contains("several cards are selected for vfio-pci: "), "{}", many.stderr);
